@@ -1,0 +1,22 @@
+"""Sentence embeddings: small, exact, fast, and without padding."""
+
+from importlib import import_module
+
+__version__ = "0.1.0"
+
+_HOME = {"SentenceTransformer": "sentence_transformer"}  # name → the file it is in
+_ROOMS = ("models", "util")  # sub-modules that are reached as attributes
+__all__ = ["SentenceTransformer", "__version__", "models", "util"]
+
+
+def __getattr__(name: str) -> object:
+    if name in _ROOMS:
+        return import_module(f"{__name__}.{name}")
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}; it has {', '.join(__all__)}")
+    value = globals()[name] = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)  # next time found directly
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__
