@@ -1,1 +1,43 @@
+"""Who computes: a TokenBatch in, vectors out."""
 
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from likewise.tokens import TokenBatch
+
+
+class Engine(Protocol):
+    """What every engine offers; safe to call from several threads at once."""
+
+    name: str  # "torch"
+    dtype: str  # what it computes in: "float32", "bfloat16", "float16"
+    device: str
+
+    def embed(self, batch: TokenBatch) -> NDArray[np.float32]:
+        """One vector per text, (texts, dim)."""
+        ...
+
+    def token_vectors(self, batch: TokenBatch) -> NDArray[np.float32]:
+        """One vector per token, before the pooling, (tokens, hidden)."""
+        ...
+
+
+DTYPES = ("auto", "float32", "bfloat16", "float16")
+
+
+def dtype_name(dtype: Any) -> str:
+    """``dtype`` by its name, from that name or a torch or numpy dtype.
+
+    Raises:
+        ValueError: It is not one that an engine computes in.
+    """
+    name = "float32" if dtype is None else str(dtype).removeprefix("torch.")
+    if name == "int8":
+        raise ValueError(
+            'dtype="int8" needs the native engine, which is not there yet; use dtype="auto", "bfloat16" or "float32"'
+        )
+    if name not in DTYPES:
+        raise ValueError(f"dtype {name!r} is not known; use one of {', '.join(DTYPES)}")
+    return name

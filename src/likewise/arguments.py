@@ -1,0 +1,74 @@
+"""The incumbent's arguments that have no meaning here: each is refused by an error that says what to use instead."""
+
+from collections.abc import Mapping
+from typing import Any
+
+INSTEAD = {  # a key of model_kwargs, processor_kwargs or config_kwargs → what to do
+    "attn_implementation": "leave it out: attention is always packed",
+    "device_map": "give device= instead",
+    "padding_side": "leave it out: texts are never padded",
+    "max_length": "give model_max_length, or set model.max_seq_length",
+    "load_in_8bit": "leave it out, or give dtype=",
+    "file_name": "save the model with its weights in model.safetensors",
+}
+
+
+def refuse_unsupported(
+    trust_remote_code: bool, config_kwargs: Mapping[str, Any] | None, model_card_data: object, backend: str, engine: str
+) -> None:
+    """Check the constructor arguments that have one accepted value.
+
+    Raises:
+        ValueError: One of them has another value.
+    """
+    if trust_remote_code:
+        raise ValueError("trust_remote_code=True is refused: a model never runs code of its own here; leave it out")
+    if config_kwargs:
+        raise ValueError(
+            f"config_kwargs {dict(config_kwargs)} is not supported; change the model's config.json instead"
+        )
+    if model_card_data is not None:
+        raise ValueError("model_card_data is not supported; write README.md into the saved folder instead")
+    if backend != "torch":
+        raise ValueError(f'backend={backend!r} is not supported; leave it out, engine="auto" is the fastest there is')
+    if engine not in ("auto", "torch"):
+        raise ValueError(f'engine={engine!r} is not there yet; use engine="auto" or "torch"')
+
+
+def only(arguments: Mapping[str, Any] | None, name: str, keys: tuple[str, ...]) -> Any:
+    """The value that ``arguments``, the argument called ``name``, has for one of ``keys``; None without one.
+
+    Raises:
+        ValueError: It holds another key.
+    """
+    arguments = arguments or {}
+    for key in arguments:
+        if key not in keys:
+            advice = INSTEAD.get(key, f"only {', '.join(keys)} is")
+            raise ValueError(f"{name}[{key!r}] is not supported: {advice}")
+    return next((arguments[key] for key in keys if key in arguments), None)
+
+
+def check_encode_arguments(
+    batch_size: int | None,
+    token_budget: int,
+    output_value: str | None,
+    precision: str | None,
+    pool: object,
+    chunk_size: object,
+    device: object,
+) -> None:
+    """Check the arguments of ``encode``.
+
+    Raises:
+        ValueError: One of them is not right or not supported.
+    """
+    for name, number in (("batch_size", batch_size), ("token_budget", token_budget)):
+        if number is not None and number < 1:
+            raise ValueError(f"{name} must be 1 or more, not {number}")
+    if output_value not in ("sentence_embedding", "token_embeddings"):
+        raise ValueError(f"output_value {output_value!r} is not known; use 'sentence_embedding' or 'token_embeddings'")
+    if precision not in ("float32", None):
+        raise ValueError(f"precision {precision!r} is not there yet; use 'float32' and convert the vectors yourself")
+    if pool is not None or chunk_size is not None or isinstance(device, list):
+        raise ValueError("encoding in several processes is not there yet; leave pool, chunk_size and device lists out")

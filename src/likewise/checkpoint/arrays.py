@@ -1,0 +1,155 @@
+"""Named arrays: the weights of a model, from safetensors or an old pytorch_model.bin, and back to safetensors."""
+
+import json
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from likewise.checkpoint.settings import read_object
+
+NUMPY_DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "I64": "<i8", "I32": "<i4", "U8": "u1"}
+SAFETENSORS_DTYPES = {"<f8": "float64", "<f4": "float32", "<f2": "float16", "<i8": "int64", "<i4": "int32"}
+NAMES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
+
+
+class NamedArrays(Mapping[str, NDArray[Any]]):
+    """The arrays of a model by name, read from disk when asked for; bfloat16 comes as float32, which loses nothing.
+
+    Arrays from safetensors are copy-on-write views of the file: they cost no memory until they are used.
+    """
+
+    def __init__(self, stored: dict[str, tuple[NDArray[Any], str]], origin: Path):
+        self.origin = origin  # the file or folder, for error messages
+        self._stored = stored  # name → (array, its safetensors dtype)
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        array, dtype = self._stored[name]
+        return widened(array) if dtype == "BF16" else array
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._stored)
+
+    def __len__(self) -> int:
+        return len(self._stored)
+
+    def dtype(self, name: str) -> str:
+        """How the array is stored: "float32", "bfloat16", …"""
+        stored = self._stored[name][1]
+        return NAMES.get(stored, stored)
+
+    def size(self, name: str) -> int:
+        """The number of values in the array, without reading it."""
+        return int(self._stored[name][0].size)
+
+    def renamed(self, names: Mapping[str, str]) -> "NamedArrays":
+        """The arrays under ``names``' keys, each called by its value."""
+        return NamedArrays({new: self._stored[old] for old, new in names.items()}, self.origin)
+
+
+def read_arrays(folder: Path) -> NamedArrays:
+    """The weights in ``folder``: model.safetensors, in one file or sharded, else pytorch_model.bin, likewise.
+
+    Raises:
+        FileNotFoundError: The folder holds no weights.
+        ValueError: A file is damaged, or holds something other than weights.
+    """
+    for single, index, read in (
+        ("model.safetensors", "model.safetensors.index.json", _read_safetensors),
+        ("pytorch_model.bin", "pytorch_model.bin.index.json", _read_pytorch),
+    ):
+        if (folder / single).is_file():
+            return NamedArrays(read(folder / single), folder / single)
+        if (folder / index).is_file():
+            stored: dict[str, tuple[NDArray[Any], str]] = {}
+            for shard in _shards(folder / index):
+                stored |= read(shard)
+            return NamedArrays(stored, folder / index)
+    raise FileNotFoundError(f"{folder} holds no weights: neither model.safetensors nor pytorch_model.bin is in it")
+
+
+def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]], bfloat16: Collection[str] = ()) -> None:
+    """Write ``arrays`` as safetensors; those named in ``bfloat16`` are stored so (they must fit without rounding)."""
+    from safetensors import serialize_file
+
+    records: dict[str, Any] = {}
+    for name, array in arrays.items():
+        array = np.ascontiguousarray(array)
+        dtype = "bfloat16" if name in bfloat16 else SAFETENSORS_DTYPES[array.dtype.str]
+        data = narrowed(array).tobytes() if name in bfloat16 else array.tobytes()
+        records[name] = {"dtype": dtype, "shape": list(array.shape), "data": data}
+    serialize_file(records, str(path), {"format": "pt"})  # Transformers refuses a file without this mark
+
+
+def widened(bfloat16: NDArray[np.uint16]) -> NDArray[np.float32]:
+    """bfloat16 bits → float32: a bfloat16 is the upper half of a float32."""
+    return (bfloat16.astype(np.uint32) << 16).view(np.float32)
+
+
+def narrowed(array: NDArray[np.float32]) -> NDArray[np.uint16]:
+    """float32 → bfloat16 bits, for values whose lower half is zero already."""
+    return (array.view(np.uint32) >> 16).astype(np.uint16)
+
+
+def _read_safetensors(path: Path) -> dict[str, tuple[NDArray[Any], str]]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy"):
+            pass  # its header check: sizes, bounds, overlaps
+    except (SafetensorError, OSError) as error:
+        raise ValueError(f"{path} is not a whole safetensors file: {error}; fetch it again") from error
+    with path.open("rb") as file:
+        header_bytes = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(header_bytes))
+    header.pop("__metadata__", None)
+    if path.stat().st_size == 8 + header_bytes:
+        data = np.empty(0, dtype=np.uint8)  # an empty file cannot be mapped
+    else:
+        data = np.memmap(path, dtype=np.uint8, mode="c", offset=8 + header_bytes)
+    stored = {}
+    for name, record in header.items():
+        if record["dtype"] not in NUMPY_DTYPES:
+            known = ", ".join(NUMPY_DTYPES)
+            raise ValueError(f"{path}: the array {name} is stored as {record['dtype']}; known are {known}")
+        start, stop = record["data_offsets"]
+        array = data[start:stop].view(np.ndarray)
+        dtype = np.dtype(NUMPY_DTYPES[record["dtype"]])
+        if (8 + header_bytes + start) % dtype.itemsize:
+            array = array.copy()  # old files place arrays at addresses that their types do not allow
+        stored[name] = (array.view(dtype).reshape(record["shape"]), record["dtype"])
+    return stored
+
+
+def _read_pytorch(path: Path) -> dict[str, tuple[NDArray[Any], str]]:
+    import torch
+
+    try:
+        tensors = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises many kinds, and whatever it was, the file is of no use
+        raise ValueError(f"{path} holds no plain weights ({type(error).__name__}); nothing in it was run") from error
+    if not isinstance(tensors, dict):
+        raise ValueError(f"{path} must hold named tensors, but holds a {type(tensors).__name__}")
+    names = {torch.float64: "F64", torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16"}
+    stored = {}
+    for name, tensor in tensors.items():
+        if isinstance(name, str) and isinstance(tensor, torch.Tensor) and tensor.dtype in names:
+            tensor = tensor.detach().contiguous()
+            bits = tensor.view(torch.uint16) if tensor.dtype == torch.bfloat16 else tensor
+            stored[name] = (bits.numpy(), names[tensor.dtype])
+    return stored
+
+
+def _shards(index: Path) -> list[Path]:
+    weight_map = read_object(index).get("weight_map")
+    if not isinstance(weight_map, dict) or not all(isinstance(name, str) for name in weight_map.values()):
+        raise ValueError(f"{index} must hold a 'weight_map' from array names to file names")
+    names = sorted(set(weight_map.values()))
+    for name in names:
+        if Path(name).name != name:
+            raise ValueError(f"{index}: the file name {name!r} leads out of the model's folder")
+        if not (index.parent / name).is_file():
+            raise FileNotFoundError(f"{index.parent / name} is missing, but {index.name} lists it; fetch it again")
+    return [index.parent / name for name in names]

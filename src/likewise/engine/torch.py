@@ -1,0 +1,74 @@
+"""The network on CPU, CUDA or MPS, on packed batches."""
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from likewise import models
+from likewise.engine.processor import has_native_bfloat16
+from likewise.network.packed import packed_tokens
+from likewise.network.sentence_network import SentenceNetwork, build_network
+from likewise.tokens import TokenBatch
+
+
+def default_device() -> str:
+    """ "cuda" where there is a GPU, "mps" on an Apple one, else "cpu"."""
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def chosen_dtype(dtype: str, device: str) -> str:
+    """What "auto" means on ``device``: bfloat16 where the hardware multiplies it, else float32."""
+    if dtype != "auto":
+        return dtype
+    kind = torch.device(device).type
+    native = torch.cuda.is_bf16_supported(including_emulation=False) if kind == "cuda" else has_native_bfloat16()
+    return "bfloat16" if native and kind in ("cuda", "cpu") else "float32"
+
+
+class TorchEngine:
+    """Computes with a network under autocast: products in ``dtype``, norms, softmax, sums and pooling in float32."""
+
+    name = "torch"
+
+    def __init__(self, network: SentenceNetwork, device: str, dtype: str):
+        self.network = network.to(device)
+        self.device = device
+        self.dtype = chosen_dtype(dtype, device)
+
+    def embed(self, batch: TokenBatch) -> NDArray[np.float32]:
+        """One vector per text, (texts, dim)."""
+        with torch.inference_mode(), self._precision():
+            vectors: NDArray[np.float32] = self.network(batch).cpu().numpy()
+        return vectors
+
+    def token_vectors(self, batch: TokenBatch) -> NDArray[np.float32]:
+        """One vector per token, before the pooling, (tokens, hidden)."""
+        with torch.inference_mode(), self._precision():
+            hidden = self.network.encoder(packed_tokens(batch, self.network.device))
+            vectors: NDArray[np.float32] = hidden.float().cpu().numpy()
+        return vectors
+
+    def _precision(self) -> AbstractContextManager[object]:
+        if self.dtype == "float32":
+            return nullcontext()
+        return torch.autocast(torch.device(self.device).type, dtype=getattr(torch, self.dtype))
+
+
+def torch_engine(modules: Sequence[models.Module], device: str | None, dtype: str) -> TorchEngine:
+    """An engine for inference: its weights of the products are kept in the engine's dtype, half the memory of float32.
+
+    Raises:
+        ValueError: An array is missing or has the wrong shape.
+    """
+    engine = TorchEngine(build_network(modules, shared=True), device or default_device(), dtype)
+    for part in engine.network.encoder.modules():
+        if isinstance(part, nn.Linear):
+            part.to(getattr(torch, engine.dtype))
+    engine.network.requires_grad_(False)
+    return engine

@@ -1,0 +1,77 @@
+"""From one vector per token to one per text (Reimers & Gurevych 2019, section 3)."""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from likewise.network.packed import PackedTokens
+
+
+class Pooling(nn.Module):
+    """The poolings called ``modes``, side by side; sums and means are taken in float32."""
+
+    def __init__(self, modes: Sequence[str], include_prompt: bool = True):
+        super().__init__()
+        self.modes = tuple(modes)
+        self.include_prompt = include_prompt
+
+    def forward(self, hidden: Tensor, tokens: PackedTokens) -> Tensor:
+        """(tokens, hidden) → (texts, modes * hidden)."""
+        hidden = hidden.float()
+        skipped = None if self.include_prompt else tokens.prompt_lengths
+        return torch.cat([POOLINGS[mode](hidden, tokens, skipped) for mode in self.modes], dim=1)
+
+
+def cls(hidden: Tensor, tokens: PackedTokens, skipped: Tensor | None) -> Tensor:
+    """The first token's vector; after a prompt that is left out, the first one behind it."""
+    first = tokens.offsets[:-1] if skipped is None else tokens.offsets[:-1] + skipped
+    return hidden[first]
+
+
+def last_token(hidden: Tensor, tokens: PackedTokens, skipped: Tensor | None) -> Tensor:
+    """The last token's vector."""
+    return hidden[tokens.offsets[1:] - 1]
+
+
+def mean(hidden: Tensor, tokens: PackedTokens, skipped: Tensor | None) -> Tensor:
+    """Σ h_i / n over a text's n tokens."""
+    return _total(hidden, tokens, skipped) / _counted(tokens, skipped)[:, None]
+
+
+def mean_sqrt_len(hidden: Tensor, tokens: PackedTokens, skipped: Tensor | None) -> Tensor:
+    """Σ h_i / √n: between the mean and the sum."""
+    return _total(hidden, tokens, skipped) / _counted(tokens, skipped)[:, None].sqrt()
+
+
+def weighted_mean(hidden: Tensor, tokens: PackedTokens, skipped: Tensor | None) -> Tensor:
+    """Σ i·h_i / Σ i: later tokens count for more (Muennighoff 2022, section 3.1.1); i counts from 1."""
+    weights = (tokens.places() + 1).to(hidden.dtype)[:, None]  # (tokens, 1)
+    return _total(hidden * weights, tokens, skipped) / _total(weights, tokens, skipped)
+
+
+def maximum(hidden: Tensor, tokens: PackedTokens, skipped: Tensor | None) -> Tensor:
+    """The largest value of each dimension among a text's tokens."""
+    if skipped is not None:
+        hidden = hidden.masked_fill((tokens.places() < skipped[tokens.text_of_token()])[:, None], -torch.inf)
+    return torch.segment_reduce(hidden, "max", lengths=tokens.lengths.long(), axis=0)
+
+
+POOLINGS: dict[str, Callable[[Tensor, PackedTokens, Tensor | None], Tensor]] = {
+    "cls": cls,
+    "max": maximum,
+    "mean": mean,
+    "mean_sqrt_len_tokens": mean_sqrt_len,
+    "weightedmean": weighted_mean,
+    "lasttoken": last_token,
+}
+
+
+def _total(values: Tensor, tokens: PackedTokens, skipped: Tensor | None) -> Tensor:
+    if skipped is not None:
+        values = values.masked_fill((tokens.places() < skipped[tokens.text_of_token()])[:, None], 0)
+    return torch.segment_reduce(values, "sum", lengths=tokens.lengths.long(), axis=0)
+
+
+def _counted(tokens: PackedTokens, skipped: Tensor | None) -> Tensor:
+    return (tokens.lengths if skipped is None else tokens.lengths - skipped).float()

@@ -1,0 +1,532 @@
+"""The bi-encoder: sentences in, vectors out."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from threading import RLock
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from likewise import models
+from likewise.arguments import check_encode_arguments, only, refuse_unsupported
+from likewise.checkpoint.locate import locate
+from likewise.checkpoint.names import stored_name
+from likewise.checkpoint.settings import read_checkpoint
+from likewise.checkpoint.write import EncoderFiles, ModuleFiles, write_checkpoint
+from likewise.engine import Engine, dtype_name
+from likewise.files import whole_folder
+from likewise.similarity import SimilarityFunction, normalize_embeddings
+from likewise.tokens import TokenBatch, batches_by_length, prompt_length, texts_of, tokenize
+
+if TYPE_CHECKING:
+    import torch
+    from tokenizers import Tokenizer
+
+    from likewise.network.sentence_network import SentenceNetwork
+
+logger = logging.getLogger(__name__)
+
+TOKEN_BUDGET = 4096  # tokens computed together; larger batches leave the processor's cache and gain nothing
+QUERY_PROMPTS = ("query",)
+DOCUMENT_PROMPTS = ("document", "passage", "corpus")  # what encode_document looks for, in this order
+
+
+@dataclass(frozen=True)
+class ModelDescription:
+    """What a model is, where it came from and what computes it."""
+
+    name: str
+    origin: str
+    folder: str
+    architecture: str
+    modules: tuple[str, ...]
+    pooling: str
+    dimension: int
+    max_seq_length: int
+    prompts: dict[str, str]
+    default_prompt_name: str | None
+    similarity: str
+    parameters: int
+    checkpoint_dtype: str
+    dtype: str
+    engine: str
+    device: str
+
+
+class SentenceTransformer:
+    """A sentence embedding model.
+
+    ``model_name_or_path`` is a folder or a name on the Hugging Face Hub; or ``modules`` puts a model together. The
+    weights are computed in ``dtype``: "auto" is bfloat16 where the hardware multiplies it and float32 elsewhere.
+
+    Raises:
+        FileNotFoundError: There is no such model, or a file of it is missing.
+        ValueError: A file is damaged, or an argument asks for what is not supported; the message says what to do.
+    """
+
+    def __init__(
+        self,
+        model_name_or_path: str | os.PathLike[str] | None = None,
+        *,
+        modules: Sequence[models.Module] | None = None,
+        device: str | torch.device | None = None,
+        prompts: Mapping[str, str] | None = None,
+        default_prompt_name: str | None = None,
+        cache_folder: str | os.PathLike[str] | None = None,
+        trust_remote_code: bool = False,
+        revision: str | None = None,
+        local_files_only: bool = False,
+        token: bool | str | None = None,
+        use_auth_token: bool | str | None = None,
+        model_kwargs: Mapping[str, Any] | None = None,
+        processor_kwargs: Mapping[str, Any] | None = None,
+        tokenizer_kwargs: Mapping[str, Any] | None = None,
+        config_kwargs: Mapping[str, Any] | None = None,
+        model_card_data: object = None,
+        backend: str = "torch",
+        similarity_fn_name: str | SimilarityFunction | None = None,
+        truncate_dim: int | None = None,
+        dtype: str | torch.dtype = "auto",
+        engine: Literal["auto", "torch"] = "auto",
+    ):
+        refuse_unsupported(trust_remote_code, config_kwargs, model_card_data, backend, engine)
+        self._dtype = dtype_name(only(model_kwargs, "model_kwargs", ("dtype", "torch_dtype")) or dtype)
+        self._device = None if device is None else str(device)
+        if modules is not None:
+            self._modules, settings = list(modules), dict[str, Any]()
+            self.name = " + ".join(type(module).__name__ for module in modules)
+        elif model_name_or_path is not None:
+            self.name = os.fspath(model_name_or_path)
+            credentials = token if token is not None else use_auth_token
+            location = locate(self.name, cache_folder, revision, local_files_only, credentials)
+            checkpoint = read_checkpoint(location.folder)
+            self._modules, settings = models.read_modules(checkpoint, location.origin), checkpoint.settings
+        else:
+            raise ValueError("give a model's name or folder, or modules=[models.Transformer(…), models.Pooling(…)]")
+        self._check_modules()
+        self.prompts = {"query": "", "document": ""} | (settings.get("prompts") or {}) | dict(prompts or {})
+        self.default_prompt_name = default_prompt_name or settings.get("default_prompt_name")
+        if self.default_prompt_name is not None and self.default_prompt_name not in self.prompts:
+            raise ValueError(f"default_prompt_name {self.default_prompt_name!r} is none of {sorted(self.prompts)}")
+        self.similarity_fn_name = similarity_fn_name or settings.get("similarity_fn_name") or SimilarityFunction.COSINE
+        self.truncate_dim = truncate_dim if truncate_dim is not None else settings.get("truncate_dim")
+        limit = only(processor_kwargs or tokenizer_kwargs, "processor_kwargs", ("model_max_length",))
+        if limit is not None:
+            self.max_seq_length = limit
+        self._lock = RLock()
+        self._engine: Engine | None = None
+        self._network: SentenceNetwork | None = None
+        if models.are_drawn_anew(self._modules):
+            self._make_network()  # weights that are in no file live in the network from the start
+
+    # Encoding
+
+    def encode(
+        self,
+        inputs: str | Iterable[str] | None = None,
+        prompt_name: str | None = None,
+        prompt: str | None = None,
+        batch_size: int | None = None,
+        show_progress_bar: bool | None = None,
+        output_value: Literal["sentence_embedding", "token_embeddings"] = "sentence_embedding",
+        precision: Literal["float32"] = "float32",
+        convert_to_numpy: bool = True,
+        convert_to_tensor: bool = False,
+        device: str | torch.device | None = None,
+        normalize_embeddings: bool = False,
+        truncate_dim: int | None = None,
+        pool: None = None,
+        chunk_size: None = None,
+        *,
+        token_budget: int = TOKEN_BUDGET,
+        sentences: str | Iterable[str] | None = None,
+    ) -> Any:
+        """Embed one text, or each of an iterable of texts, in their order.
+
+        One text gives a vector (dim,), several an array (texts, dim) of float32, none an empty array (0,).
+        ``convert_to_tensor=True`` gives a tensor on the model's device, ``convert_to_numpy=False`` a list of tensors.
+        ``output_value="token_embeddings"`` gives, for each text, its token vectors (tokens, hidden) before the pooling.
+
+        Texts are sorted by their number of tokens and computed without padding in batches of at most ``token_budget``
+        tokens, and of at most ``batch_size`` texts where that is given; neither changes the vectors. ``prompt``, or
+        the prompt called ``prompt_name``, is put before each text.
+
+        Raises:
+            TypeError: A text is no string.
+            ValueError: An argument is not right, or a text cannot be written as UTF-8.
+        """
+        inputs = inputs if sentences is None else sentences
+        if inputs is None:
+            raise TypeError("encode needs a text or an iterable of texts, but got None")
+        check_encode_arguments(batch_size, token_budget, output_value, precision, pool, chunk_size, device)
+        if device is not None:
+            self.to(device)
+        is_single = isinstance(inputs, str)
+        texts = [inputs] if isinstance(inputs, str) else texts_of(inputs)
+        batch = self._tokenize(texts, self._resolved_prompt(prompt, prompt_name))
+        if show_progress_bar is None:
+            show_progress_bar = logger.isEnabledFor(logging.INFO)
+        plan = _planned(batch, token_budget, batch_size, show_progress_bar)
+        if output_value == "token_embeddings":
+            return self._token_embeddings(batch, plan, is_single, convert_to_tensor)
+        if not texts:
+            vectors = np.empty(0, dtype=np.float32)
+        else:
+            vectors = np.empty((len(texts), self._full_dimension), dtype=np.float32)
+            for chosen in plan:
+                vectors[chosen] = self.engine.embed(batch.take(chosen))
+            vectors = self._finished(vectors, truncate_dim, normalize_embeddings)
+        if convert_to_tensor or not convert_to_numpy:
+            import torch
+
+            tensor = torch.from_numpy(vectors).to(self.device if convert_to_tensor else "cpu")
+            rows = tensor if convert_to_tensor else list(tensor)
+            return rows[0] if is_single else rows
+        return vectors[0] if is_single else vectors
+
+    def encode_query(self, inputs: str | Iterable[str] | None = None, **arguments: Any) -> Any:
+        """``encode`` with the prompt called "query", where the model has one."""
+        return self._encode_as(QUERY_PROMPTS, inputs, arguments)
+
+    def encode_document(self, inputs: str | Iterable[str] | None = None, **arguments: Any) -> Any:
+        """``encode`` with the first prompt that the model has among "document", "passage" and "corpus"."""
+        return self._encode_as(DOCUMENT_PROMPTS, inputs, arguments)
+
+    def tokenize(self, texts: Iterable[str]) -> TokenBatch:
+        """The texts as packed tokens, cut to ``max_seq_length``; nothing is padded."""
+        return self._tokenize(texts_of(texts), None)
+
+    # Comparing
+
+    def similarity(self, embeddings1: Any, embeddings2: Any) -> Any:
+        """The similarity of all pairs: (n, dim) × (m, dim) → (n, m); arrays for arrays, tensors for tensors."""
+        return SimilarityFunction.to_similarity_fn(self.similarity_fn_name)(embeddings1, embeddings2)
+
+    def similarity_pairwise(self, embeddings1: Any, embeddings2: Any) -> Any:
+        """The similarity of each pair: (n, dim) × (n, dim) → (n,); arrays for arrays, tensors for tensors."""
+        return SimilarityFunction.to_similarity_pairwise_fn(self.similarity_fn_name)(embeddings1, embeddings2)
+
+    # What it is
+
+    @property
+    def similarity_fn_name(self) -> str:
+        """The function that ``similarity`` uses: "cosine", "dot", "euclidean" or "manhattan"."""
+        return self._similarity_fn_name
+
+    @similarity_fn_name.setter
+    def similarity_fn_name(self, name: str | SimilarityFunction) -> None:
+        try:
+            self._similarity_fn_name = SimilarityFunction(name).value
+        except ValueError:
+            known = ", ".join(SimilarityFunction.possible_values())
+            raise ValueError(f"similarity_fn_name {name!r} is not known; use one of {known}") from None
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """The tokenizer, of the tokenizers library."""
+        return self._transformer.tokenizer
+
+    @property
+    def max_seq_length(self) -> int:
+        """The limit in tokens, special ones included; a longer text loses its end."""
+        return self._transformer.max_seq_length
+
+    @max_seq_length.setter
+    def max_seq_length(self, limit: int) -> None:
+        longest = self._transformer.settings.longest
+        if not 1 <= limit <= longest:
+            raise ValueError(
+                f"max_seq_length must be between 1 and {longest}, the positions of this model, not {limit}"
+            )
+        self._transformer.max_seq_length = limit
+
+    def get_max_seq_length(self) -> int:
+        """``max_seq_length``, by its older name."""
+        return self.max_seq_length
+
+    def get_embedding_dimension(self) -> int:
+        """The width of the vectors that ``encode`` gives."""
+        return min(self._full_dimension, self.truncate_dim or self._full_dimension)
+
+    get_sentence_embedding_dimension = get_embedding_dimension
+
+    @contextmanager
+    def truncate_embeddings(self, truncate_dim: int | None) -> Iterator[None]:
+        """Within this context, ``encode`` gives the first ``truncate_dim`` dimensions."""
+        before, self.truncate_dim = self.truncate_dim, truncate_dim
+        try:
+            yield
+        finally:
+            self.truncate_dim = before
+
+    truncate_sentence_embeddings = truncate_embeddings
+
+    @property
+    def description(self) -> ModelDescription:
+        """What the model is, where it came from and what computes it."""
+        transformer = self._transformer
+        names = list(transformer.arrays)
+        dtypes = [transformer.arrays.dtype(name) for name in names]
+        heads = [array.size for head in self._modules[1:] for array in getattr(head, "arrays", {}).values()]
+        encoder = [transformer.arrays.size(name) for name in names]
+        return ModelDescription(
+            name=self.name,
+            origin=transformer.location.origin,
+            folder=str(transformer.location.folder),
+            architecture=transformer.settings.model_type,
+            modules=tuple(_line(module) for module in self._modules),
+            pooling=" + ".join(self._pooling.modes),
+            dimension=self.get_embedding_dimension(),
+            max_seq_length=self.max_seq_length,
+            prompts=dict(self.prompts),
+            default_prompt_name=self.default_prompt_name,
+            similarity=self.similarity_fn_name,
+            parameters=sum(encoder) + sum(heads),
+            checkpoint_dtype=max(set(dtypes), key=dtypes.count),
+            dtype=self.engine.dtype,
+            engine=self.engine.name,
+            device=self.engine.device,
+        )
+
+    def __repr__(self) -> str:
+        engine = self._engine
+        computes = f"{engine.name} in {engine.dtype} on {engine.device}" if engine else f"not made yet, {self._dtype}"
+        lines = [_line(module) for module in self._modules] + [f"engine: {computes}"]
+        return "SentenceTransformer(\n  " + "\n  ".join(lines) + "\n)"
+
+    # Who computes
+
+    @property
+    def engine(self) -> Engine:
+        """What computes the vectors; made on first use."""
+        with self._lock:
+            if self._engine is None:
+                from likewise.engine.torch import torch_engine
+
+                self._engine = torch_engine(self._modules, self._device, self._dtype)
+            return self._engine
+
+    @property
+    def network(self) -> SentenceNetwork:
+        """The model as a torch module, in float32. From then on it is the model: ``encode`` and saving use it."""
+        with self._lock:
+            return self._network if self._network is not None else self._make_network()
+
+    def _make_network(self) -> SentenceNetwork:
+        from likewise.engine.torch import TorchEngine, default_device
+        from likewise.network.sentence_network import build_network
+
+        self._network = build_network(self._modules)
+        self._engine = TorchEngine(self._network, self._device or default_device(), self._dtype)
+        return self._network
+
+    @property
+    def device(self) -> torch.device:
+        """Where the vectors are computed."""
+        import torch
+
+        return torch.device(self.engine.device)
+
+    @property
+    def dtype(self) -> str:
+        """What the vectors are computed in: "float32", "bfloat16" or "float16"."""
+        return self.engine.dtype
+
+    def to(self, device: str | torch.device) -> Self:
+        """Compute on ``device`` from now on."""
+        if str(device) != self._device:
+            self._rebuild(str(device), self._dtype)
+        return self
+
+    def _rebuild(self, device: str | None, dtype: str) -> None:
+        with self._lock:
+            self._device, self._dtype, self._engine = device, dtype, None
+            if self._network is not None:
+                from likewise.engine.torch import TorchEngine, default_device
+
+                self._engine = TorchEngine(self._network, device or default_device(), dtype)
+
+    def cpu(self) -> Self:
+        """Compute on the CPU."""
+        return self.to("cpu")
+
+    def cuda(self) -> Self:
+        """Compute on the GPU."""
+        return self.to("cuda")
+
+    def float(self) -> Self:
+        """Compute in float32."""
+        self._rebuild(self._device, "float32")
+        return self
+
+    def half(self) -> Self:
+        """Compute in float16."""
+        self._rebuild(self._device, "float16")
+        return self
+
+    def bfloat16(self) -> Self:
+        """Compute in bfloat16."""
+        self._rebuild(self._device, "bfloat16")
+        return self
+
+    def parameters(self) -> Iterator[torch.nn.Parameter]:
+        """The network's weights, for an optimiser."""
+        return self.network.parameters()
+
+    def train(self, mode: bool = True) -> Self:
+        """Switch dropout on; ``encode`` switches it off again."""
+        self.network.train(mode)
+        return self
+
+    def eval(self) -> Self:
+        """Switch dropout off."""
+        return self.train(False) if self._network is not None else self
+
+    # Saving
+
+    def save_pretrained(self, path: str | os.PathLike[str]) -> None:
+        """Write the model into the folder ``path``, whole or not at all, in float32 or as the checkpoint has it.
+
+        The layout is the one that sentence-transformers 3.4 to 6.x reads. What ``path`` held before is replaced; other
+        files there stay.
+        """
+        heads = [module for module in self._modules if not isinstance(module, models.Transformer)]
+        if self._network is None:
+            arrays = dict(self._transformer.arrays)
+            bfloat16 = [name for name in arrays if self._transformer.arrays.dtype(name) == "bfloat16"]
+            head_arrays = [dict(getattr(head, "arrays", {})) for head in heads]
+        else:
+            from likewise.network.sentence_network import encoder_arrays
+            from likewise.network.sentence_network import head_arrays as arrays_of_heads
+
+            arrays, bfloat16 = encoder_arrays(self._network), []
+            head_arrays = [{}, *arrays_of_heads(self._network)]
+        transformer = self._transformer
+        model_type = transformer.settings.model_type
+        encoder = EncoderFiles(
+            config=transformer.config,
+            settings={"max_seq_length": self.max_seq_length, "do_lower_case": transformer.do_lower_case},
+            arrays={stored_name(model_type, name): array for name, array in arrays.items()},
+            bfloat16=[stored_name(model_type, name) for name in bfloat16],
+            tokenizer_folder=transformer.tokenizer_folder,
+            tokenizer_json=self.tokenizer.to_str(),
+        )
+        modules = [
+            ModuleFiles(type(head).__name__, head.saved_settings(), weights)
+            for head, weights in zip(heads, head_arrays, strict=True)
+        ]
+        settings = {
+            "prompts": self.prompts,
+            "default_prompt_name": self.default_prompt_name,
+            "similarity_fn_name": self.similarity_fn_name,
+        }
+        with whole_folder(Path(path)) as folder:
+            write_checkpoint(folder, encoder, modules, settings)
+
+    save = save_pretrained
+
+    # Inside
+
+    @property
+    def _transformer(self) -> models.Transformer:
+        assert isinstance(self._modules[0], models.Transformer)
+        return self._modules[0]
+
+    @property
+    def _pooling(self) -> models.Pooling:
+        assert isinstance(self._modules[1], models.Pooling)
+        return self._modules[1]
+
+    @property
+    def _full_dimension(self) -> int:
+        widths = [module.out_features for module in self._modules if isinstance(module, models.Dense)]
+        return widths[-1] if widths else self._pooling.get_embedding_dimension()
+
+    def _check_modules(self) -> None:
+        kinds = [type(module) for module in self._modules]
+        heads = set(models.HEADS.values())
+        if kinds[:2] != [models.Transformer, models.Pooling] or not heads.issuperset(kinds[2:]):
+            names = ", ".join(kind.__name__ for kind in kinds)
+            raise ValueError(f"a model is a Transformer, a Pooling and then {', '.join(models.HEADS)}, not {names}")
+        width = self._transformer.get_embedding_dimension()
+        if self._pooling.embedding_dimension != width:
+            given = self._pooling.embedding_dimension
+            raise ValueError(f"the pooling expects token vectors of {given} dimensions, the encoder gives {width}")
+
+    def _tokenize(self, texts: Sequence[str], prompt: str | None) -> TokenBatch:
+        if prompt:
+            texts = [prompt + text for text in texts]
+        skipped = 0 if self._pooling.include_prompt or not prompt else prompt_length(self.tokenizer, prompt)
+        return tokenize(self.tokenizer, texts, self.max_seq_length, skipped)
+
+    def _resolved_prompt(self, prompt: str | None, prompt_name: str | None) -> str | None:
+        if prompt is not None:
+            return prompt
+        name = prompt_name if prompt_name is not None else self.default_prompt_name
+        if name is not None and name not in self.prompts:
+            raise ValueError(f"the model has no prompt called {name!r}; it has {', '.join(self.prompts)}")
+        return None if name is None else self.prompts[name]
+
+    def _encode_as(self, names: Sequence[str], inputs: str | Iterable[str] | None, arguments: dict[str, Any]) -> Any:
+        if arguments.get("prompt") is None and arguments.get("prompt_name") is None:
+            arguments["prompt_name"] = next((name for name in names if self.prompts.get(name)), None)
+        return self.encode(inputs, **arguments)
+
+    def _finished(self, vectors: NDArray[np.float32], truncate_dim: int | None, normalize: bool) -> NDArray[np.float32]:
+        truncate_dim = truncate_dim if truncate_dim is not None else self.truncate_dim
+        if truncate_dim is not None and truncate_dim < vectors.shape[1]:
+            vectors = np.ascontiguousarray(vectors[:, :truncate_dim])
+            # A part of a unit vector is shorter than 1, and what follows may rely on unit length.
+            normalize = normalize or any(isinstance(module, models.Normalize) for module in self._modules)
+        return normalize_embeddings(vectors) if normalize else vectors
+
+    def _token_embeddings(
+        self, batch: TokenBatch, plan: Iterable[NDArray[np.intp]], is_single: bool, convert_to_tensor: bool
+    ) -> Any:
+        found: list[Any] = [None] * len(batch)
+        for chosen in plan:
+            part = batch.take(chosen)
+            for index, vectors in zip(
+                chosen, np.split(self.engine.token_vectors(part), part.offsets[1:-1]), strict=True
+            ):
+                found[index] = vectors
+        if convert_to_tensor:
+            import torch
+
+            found = [torch.from_numpy(vectors).to(self.device) for vectors in found]
+        return found[0] if is_single else found
+
+
+def _planned(
+    batch: TokenBatch, token_budget: int, batch_size: int | None, show_progress_bar: bool
+) -> Iterator[NDArray[np.intp]]:
+    """The batches to compute, as indices of texts, with a progress bar on standard error where that is wanted."""
+    plan = batches_by_length(batch.lengths, token_budget, batch_size)
+    if not show_progress_bar:
+        yield from plan
+        return
+    from tqdm import tqdm
+
+    # The bar counts tokens, for the longest texts come first; sentences alone would foretell too long a time.
+    shape = "{desc}: {percentage:3.0f}%|{bar}| {postfix} [{elapsed}<{remaining}]"
+    with tqdm(desc="Encoding", total=int(batch.offsets[-1]), bar_format=shape) as bar:
+        done = 0
+        for chosen in plan:
+            yield chosen
+            done += len(chosen)
+            seconds = bar.format_dict["elapsed"]
+            bar.set_postfix_str(f"{done:,}/{len(batch):,} sentences, {done / max(seconds, 1e-9):,.0f}/s", refresh=False)
+            bar.update(int(batch.lengths[chosen].sum()))
+
+
+def _line(module: models.Module) -> str:
+    if isinstance(module, models.Transformer):
+        return f"Transformer({module.settings.model_type}, at most {module.max_seq_length} tokens)"
+    return repr(module)

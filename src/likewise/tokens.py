@@ -1,0 +1,164 @@
+"""Text to packed tokens: tokenising, sorting by exact length, cutting into batches by a token budget."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+TEXTS_AT_ONCE = 4096  # handed to the tokenizer together: enough for all cores, and its records stay few
+
+
+@dataclass(frozen=True, slots=True)
+class TokenBatch:
+    """Several tokenised texts laid end to end, without padding."""
+
+    ids: NDArray[np.int32]  # (tokens,); text i is ids[offsets[i]:offsets[i + 1]]
+    offsets: NDArray[np.int32]  # (texts + 1,), offsets[0] == 0
+    full_lengths: NDArray[np.int32]  # (texts,), tokens before truncation
+    prompt_lengths: NDArray[np.int32] | None = None  # (texts,), tokens that the pooling leaves out, where it does
+    segments: NDArray[np.int32] | None = None  # (tokens,), 0 / 1 for the two texts of a cross-encoder pair
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    @property
+    def lengths(self) -> NDArray[np.int32]:
+        """The number of tokens of each text, (texts,)."""
+        return np.diff(self.offsets)
+
+    def take(self, chosen: NDArray[np.intp]) -> TokenBatch:
+        """The texts with the indices ``chosen``, in that order."""
+        lengths = self.lengths[chosen]
+        offsets = offsets_of(lengths)
+        shifts = np.repeat(self.offsets[chosen] - offsets[:-1], lengths)
+        places = np.arange(offsets[-1], dtype=np.int32) + shifts  # (tokens,), where each token comes from
+        return TokenBatch(
+            ids=self.ids[places],
+            offsets=offsets,
+            full_lengths=self.full_lengths[chosen],
+            prompt_lengths=None if self.prompt_lengths is None else self.prompt_lengths[chosen],
+            segments=None if self.segments is None else self.segments[places],
+        )
+
+
+def offsets_of(lengths: NDArray[np.integer]) -> NDArray[np.int32]:
+    """Where each text begins and the last one ends: (texts,) lengths → (texts + 1,) offsets."""
+    offsets = np.zeros(len(lengths) + 1, dtype=np.int32)
+    np.cumsum(lengths, out=offsets[1:])
+    return offsets
+
+
+def tokenize(
+    tokenizer: Tokenizer, texts: Sequence[str], max_length: int | None = None, prompt_length: int = 0
+) -> TokenBatch:
+    """Tokenise ``texts`` with the model's special tokens; a text over ``max_length`` loses tokens at its end.
+
+    The first ``prompt_length`` tokens of each text are marked for the pooling to leave out; one token always stays.
+
+    Raises:
+        ValueError: A text holds a lone surrogate (half of a character), or ``max_length`` leaves no room for text.
+    """
+    before, after = special_tokens(tokenizer)
+    if max_length is not None and max_length <= before + after:
+        raise ValueError(
+            f"max_seq_length is {max_length}, but the model adds {before + after} special tokens to each text; "
+            f"set it to {before + after + 1} or more"
+        )
+    pieces: list[NDArray[np.int32]] = []
+    full_lengths = np.empty(len(texts), dtype=np.int32)
+    for start in range(0, len(texts), TEXTS_AT_ONCE):
+        ids = _ids_of(tokenizer, texts, start)
+        full_lengths[start : start + len(ids)] = [len(text_ids) for text_ids in ids]
+        if max_length is not None:
+            kept = max_length - after
+            ids = [i if len(i) <= max_length else i[:kept] + i[len(i) - after :] for i in ids]
+        pieces.append(np.fromiter(chain.from_iterable(ids), dtype=np.int32))
+    lengths = full_lengths if max_length is None else np.minimum(full_lengths, max_length)
+    return TokenBatch(
+        ids=np.concatenate(pieces) if pieces else np.empty(0, dtype=np.int32),
+        offsets=offsets_of(lengths),
+        full_lengths=full_lengths,
+        prompt_lengths=np.minimum(prompt_length, lengths - 1).astype(np.int32) if prompt_length else None,
+    )
+
+
+def prompt_length(tokenizer: Tokenizer, prompt: str) -> int:
+    """How many tokens ``prompt`` takes at the start of a text: its own and the special ones before it."""
+    return len(tokenizer.encode(prompt).ids) - special_tokens(tokenizer)[1]
+
+
+def special_tokens(tokenizer: Tokenizer) -> tuple[int, int]:
+    """How many special tokens the tokenizer puts before and after a text: (1, 1) for ``[CLS] text [SEP]``."""
+    mask = tokenizer.encode("a").special_tokens_mask
+    if 0 not in mask:
+        return len(mask), 0
+    return mask.index(0), mask[::-1].index(0)
+
+
+def batches_by_length(
+    lengths: NDArray[np.int32], token_budget: int, max_texts: int | None = None
+) -> Iterator[NDArray[np.intp]]:
+    """Cut texts into batches of similar length, longest first: yields the indices of each batch's texts.
+
+    Each batch holds at most ``token_budget`` tokens (a longer text is a batch by itself) and ``max_texts`` texts.
+    Longest first, so that what does not fit into memory fails at once. Equal lengths keep their order.
+    """
+    order = np.argsort(-lengths, kind="stable")
+    ends = np.cumsum(lengths[order], dtype=np.int64)  # tokens up to and with each text
+    start, spent = 0, 0
+    while start < len(order):
+        stop = max(int(np.searchsorted(ends, spent + token_budget, side="right")), start + 1)
+        if max_texts is not None:
+            stop = min(stop, start + max_texts)
+        yield order[start:stop]
+        start, spent = stop, int(ends[stop - 1])
+
+
+def _ids_of(tokenizer: Tokenizer, texts: Sequence[str], start: int) -> list[list[int]]:
+    chunk = list(texts[start : start + TEXTS_AT_ONCE])
+    try:
+        return [encoding.ids for encoding in tokenizer.encode_batch_fast(chunk)]
+    except TypeError:
+        for position, text in enumerate(chunk, start):
+            if any("\ud800" <= character <= "\udfff" for character in text):
+                raise ValueError(
+                    f"text {position} holds a lone surrogate, half of a character, which has no UTF-8 form: {text!r}; "
+                    "decode its source with errors='replace'"
+                ) from None
+        raise
+
+
+def texts_of(inputs: object) -> list[str]:
+    """The texts in any iterable: a list, a generator, a pandas or polars Series, an Arrow array, a datasets column.
+
+    Raises:
+        TypeError: An item is no string; the message names its position.
+    """
+    if hasattr(inputs, "to_pylist"):
+        texts: list[str] = inputs.to_pylist()  # Arrow's own scalars are no strings
+    elif isinstance(inputs, Iterable) and not isinstance(inputs, bytes | Mapping):
+        texts = list(inputs)
+    else:
+        raise TypeError(f"expected a string or an iterable of strings, but got {inputs!r} ({type(inputs).__name__})")
+    for position, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise TypeError(f"text {position} is no string but {text!r} ({type(text).__name__}); {_advice(text)}")
+    return texts
+
+
+def _advice(value: object) -> str:
+    if isinstance(value, bytes):
+        return "decode it first, for example with .decode('utf-8')"
+    if value is None or isinstance(value, float):
+        return "leave missing texts out, or give an empty string for each"
+    if isinstance(value, list | tuple):
+        return "pairs are for a cross-encoder; here each text is embedded by itself"
+    return "turn it into one first, for example with str()"
