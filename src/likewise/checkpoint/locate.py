@@ -126,8 +126,15 @@ def _downloaded(repository: str, cache: str | None, revision: str | None, token:
         hf_hub_download(repository, "modules.json", cache_dir=cache, revision=revision, token=token)
 
     def fetch(patterns: list[str]) -> Path:
-        where = {"cache_dir": cache, "revision": revision, "token": token}
-        return Path(snapshot_download(repository, **where, allow_patterns=patterns, ignore_patterns=UNWANTED))
+        folder = snapshot_download(
+            repository,
+            cache_dir=cache,
+            revision=revision,
+            token=token,
+            allow_patterns=patterns,
+            ignore_patterns=UNWANTED,
+        )
+        return Path(folder)
 
     folder = fetch(WANTED)
     return folder if any(folder.rglob("*.safetensors")) else fetch([*WANTED, "*.bin"])
