@@ -66,6 +66,9 @@ class Transformer:
         self.do_lower_case = do_lower_case
         self.max_seq_length = max_seq_length if max_seq_length is not None else self._own_limit()
 
+    def __repr__(self) -> str:
+        return f"Transformer({self.settings.model_type}, at most {self.max_seq_length} tokens)"
+
     @cached_property
     def tokenizer(self) -> Tokenizer:
         """The tokenizer, without truncation or padding of its own."""

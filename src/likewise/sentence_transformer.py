@@ -6,9 +6,7 @@ import logging
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from threading import RLock
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
@@ -20,8 +18,11 @@ from likewise.checkpoint.locate import locate
 from likewise.checkpoint.names import stored_name
 from likewise.checkpoint.settings import read_checkpoint
 from likewise.checkpoint.write import EncoderFiles, ModuleFiles, write_checkpoint
+from likewise.description import ModelDescription, describe
 from likewise.engine import Engine, dtype_name
+from likewise.engine.live import LiveModel
 from likewise.files import whole_folder
+from likewise.progress import with_progress
 from likewise.similarity import SimilarityFunction, normalize_embeddings
 from likewise.tokens import TokenBatch, batches_by_length, prompt_length, texts_of, tokenize
 
@@ -36,28 +37,6 @@ logger = logging.getLogger(__name__)
 TOKEN_BUDGET = 4096  # tokens computed together; larger batches leave the processor's cache and gain nothing
 QUERY_PROMPTS = ("query",)
 DOCUMENT_PROMPTS = ("document", "passage", "corpus")  # what encode_document looks for, in this order
-
-
-@dataclass(frozen=True)
-class ModelDescription:
-    """What a model is, where it came from and what computes it."""
-
-    name: str
-    origin: str
-    folder: str
-    architecture: str
-    modules: tuple[str, ...]
-    pooling: str
-    dimension: int
-    max_seq_length: int
-    prompts: dict[str, str]
-    default_prompt_name: str | None
-    similarity: str
-    parameters: int
-    checkpoint_dtype: str
-    dtype: str
-    engine: str
-    device: str
 
 
 class SentenceTransformer:
@@ -97,8 +76,7 @@ class SentenceTransformer:
         engine: Literal["auto", "torch"] = "auto",
     ):
         refuse_unsupported(trust_remote_code, config_kwargs, model_card_data, backend, engine)
-        self._dtype = dtype_name(only(model_kwargs, "model_kwargs", ("dtype", "torch_dtype")) or dtype)
-        self._device = None if device is None else str(device)
+        chosen_dtype = dtype_name(only(model_kwargs, "model_kwargs", ("dtype", "torch_dtype")) or dtype)
         if modules is not None:
             self._modules, settings = list(modules), dict[str, Any]()
             self.name = " + ".join(type(module).__name__ for module in modules)
@@ -120,11 +98,7 @@ class SentenceTransformer:
         limit = only(processor_kwargs or tokenizer_kwargs, "processor_kwargs", ("model_max_length",))
         if limit is not None:
             self.max_seq_length = limit
-        self._lock = RLock()
-        self._engine: Engine | None = None
-        self._network: SentenceNetwork | None = None
-        if models.are_drawn_anew(self._modules):
-            self._make_network()  # weights that are in no file live in the network from the start
+        self._live = LiveModel(self._modules, None if device is None else str(device), chosen_dtype)
 
     # Encoding
 
@@ -173,15 +147,18 @@ class SentenceTransformer:
         batch = self._tokenize(texts, self._resolved_prompt(prompt, prompt_name))
         if show_progress_bar is None:
             show_progress_bar = logger.isEnabledFor(logging.INFO)
-        plan = _planned(batch, token_budget, batch_size, show_progress_bar)
+        plan = batches_by_length(batch.lengths, token_budget, batch_size)
+        if show_progress_bar:
+            plan = with_progress(plan, batch.lengths)
         if output_value == "token_embeddings":
             return self._token_embeddings(batch, plan, is_single, convert_to_tensor)
         if not texts:
             vectors = np.empty(0, dtype=np.float32)
         else:
             vectors = np.empty((len(texts), self._full_dimension), dtype=np.float32)
+            engine = self.engine
             for chosen in plan:
-                vectors[chosen] = self.engine.embed(batch.take(chosen))
+                vectors[chosen] = engine.embed(batch.take(chosen))
             vectors = self._finished(vectors, truncate_dim, normalize_embeddings)
         if convert_to_tensor or not convert_to_numpy:
             import torch
@@ -271,34 +248,17 @@ class SentenceTransformer:
     @property
     def description(self) -> ModelDescription:
         """What the model is, where it came from and what computes it."""
-        transformer = self._transformer
-        names = list(transformer.arrays)
-        dtypes = [transformer.arrays.dtype(name) for name in names]
-        heads = [array.size for head in self._modules[1:] for array in getattr(head, "arrays", {}).values()]
-        encoder = [transformer.arrays.size(name) for name in names]
-        return ModelDescription(
+        return describe(
+            self._live,
             name=self.name,
-            origin=transformer.location.origin,
-            folder=str(transformer.location.folder),
-            architecture=transformer.settings.model_type,
-            modules=tuple(_line(module) for module in self._modules),
-            pooling=" + ".join(self._pooling.modes),
             dimension=self.get_embedding_dimension(),
-            max_seq_length=self.max_seq_length,
-            prompts=dict(self.prompts),
+            prompts=self.prompts,
             default_prompt_name=self.default_prompt_name,
             similarity=self.similarity_fn_name,
-            parameters=sum(encoder) + sum(heads),
-            checkpoint_dtype=max(set(dtypes), key=dtypes.count),
-            dtype=self.engine.dtype,
-            engine=self.engine.name,
-            device=self.engine.device,
         )
 
     def __repr__(self) -> str:
-        engine = self._engine
-        computes = f"{engine.name} in {engine.dtype} on {engine.device}" if engine else f"not made yet, {self._dtype}"
-        lines = [_line(module) for module in self._modules] + [f"engine: {computes}"]
+        lines = [repr(module) for module in self._modules] + [f"engine: {self._live!r}"]
         return "SentenceTransformer(\n  " + "\n  ".join(lines) + "\n)"
 
     # Who computes
@@ -306,26 +266,12 @@ class SentenceTransformer:
     @property
     def engine(self) -> Engine:
         """What computes the vectors; made on first use."""
-        with self._lock:
-            if self._engine is None:
-                from likewise.engine.torch import torch_engine
-
-                self._engine = torch_engine(self._modules, self._device, self._dtype)
-            return self._engine
+        return self._live.engine
 
     @property
     def network(self) -> SentenceNetwork:
         """The model as a torch module, in float32. From then on it is the model: ``encode`` and saving use it."""
-        with self._lock:
-            return self._network if self._network is not None else self._make_network()
-
-    def _make_network(self) -> SentenceNetwork:
-        from likewise.engine.torch import TorchEngine, default_device
-        from likewise.network.sentence_network import build_network
-
-        self._network = build_network(self._modules)
-        self._engine = TorchEngine(self._network, self._device or default_device(), self._dtype)
-        return self._network
+        return self._live.network
 
     @property
     def device(self) -> torch.device:
@@ -341,17 +287,9 @@ class SentenceTransformer:
 
     def to(self, device: str | torch.device) -> Self:
         """Compute on ``device`` from now on."""
-        if str(device) != self._device:
-            self._rebuild(str(device), self._dtype)
+        if str(device) != self._live.device:
+            self._live.move(str(device), self._live.dtype)
         return self
-
-    def _rebuild(self, device: str | None, dtype: str) -> None:
-        with self._lock:
-            self._device, self._dtype, self._engine = device, dtype, None
-            if self._network is not None:
-                from likewise.engine.torch import TorchEngine, default_device
-
-                self._engine = TorchEngine(self._network, device or default_device(), dtype)
 
     def cpu(self) -> Self:
         """Compute on the CPU."""
@@ -363,17 +301,17 @@ class SentenceTransformer:
 
     def float(self) -> Self:
         """Compute in float32."""
-        self._rebuild(self._device, "float32")
+        self._live.move(self._live.device, "float32")
         return self
 
     def half(self) -> Self:
         """Compute in float16."""
-        self._rebuild(self._device, "float16")
+        self._live.move(self._live.device, "float16")
         return self
 
     def bfloat16(self) -> Self:
         """Compute in bfloat16."""
-        self._rebuild(self._device, "bfloat16")
+        self._live.move(self._live.device, "bfloat16")
         return self
 
     def parameters(self) -> Iterator[torch.nn.Parameter]:
@@ -387,7 +325,7 @@ class SentenceTransformer:
 
     def eval(self) -> Self:
         """Switch dropout off."""
-        return self.train(False) if self._network is not None else self
+        return self.train(False) if self._live.has_network else self
 
     # Saving
 
@@ -397,31 +335,22 @@ class SentenceTransformer:
         The layout is the one that sentence-transformers 3.4 to 6.x reads. What ``path`` held before is replaced; other
         files there stay.
         """
-        heads = [module for module in self._modules if not isinstance(module, models.Transformer)]
-        if self._network is None:
-            arrays = dict(self._transformer.arrays)
-            bfloat16 = [name for name in arrays if self._transformer.arrays.dtype(name) == "bfloat16"]
-            head_arrays = [dict(getattr(head, "arrays", {})) for head in heads]
-        else:
-            from likewise.network.sentence_network import encoder_arrays
-            from likewise.network.sentence_network import head_arrays as arrays_of_heads
-
-            arrays, bfloat16 = encoder_arrays(self._network), []
-            head_arrays = [{}, *arrays_of_heads(self._network)]
-        transformer = self._transformer
+        transformer, pooling = self._transformer, self._pooling
         model_type = transformer.settings.model_type
+        arrays = {stored_name(model_type, name): array for name, array in self._live.encoder_arrays().items()}
+        is_bfloat16 = {} if self._live.has_network else transformer.arrays
         encoder = EncoderFiles(
             config=transformer.config,
             settings={"max_seq_length": self.max_seq_length, "do_lower_case": transformer.do_lower_case},
-            arrays={stored_name(model_type, name): array for name, array in arrays.items()},
-            bfloat16=[stored_name(model_type, name) for name in bfloat16],
+            arrays=arrays,
+            bfloat16=[stored_name(model_type, n) for n in is_bfloat16 if transformer.arrays.dtype(n) == "bfloat16"],
             tokenizer_folder=transformer.tokenizer_folder,
             tokenizer_json=self.tokenizer.to_str(),
         )
-        modules = [
-            ModuleFiles(type(head).__name__, head.saved_settings(), weights)
-            for head, weights in zip(heads, head_arrays, strict=True)
-        ]
+        modules = [ModuleFiles("Pooling", pooling.saved_settings())]
+        for head, weights in zip(self._modules[2:], self._live.head_arrays(), strict=True):
+            assert not isinstance(head, models.Transformer)
+            modules.append(ModuleFiles(type(head).__name__, head.saved_settings(), weights))
         settings = {
             "prompts": self.prompts,
             "default_prompt_name": self.default_prompt_name,
@@ -502,31 +431,3 @@ class SentenceTransformer:
 
             found = [torch.from_numpy(vectors).to(self.device) for vectors in found]
         return found[0] if is_single else found
-
-
-def _planned(
-    batch: TokenBatch, token_budget: int, batch_size: int | None, show_progress_bar: bool
-) -> Iterator[NDArray[np.intp]]:
-    """The batches to compute, as indices of texts, with a progress bar on standard error where that is wanted."""
-    plan = batches_by_length(batch.lengths, token_budget, batch_size)
-    if not show_progress_bar:
-        yield from plan
-        return
-    from tqdm import tqdm
-
-    # The bar counts tokens, for the longest texts come first; sentences alone would foretell too long a time.
-    shape = "{desc}: {percentage:3.0f}%|{bar}| {postfix} [{elapsed}<{remaining}]"
-    with tqdm(desc="Encoding", total=int(batch.offsets[-1]), bar_format=shape) as bar:
-        done = 0
-        for chosen in plan:
-            yield chosen
-            done += len(chosen)
-            seconds = bar.format_dict["elapsed"]
-            bar.set_postfix_str(f"{done:,}/{len(batch):,} sentences, {done / max(seconds, 1e-9):,.0f}/s", refresh=False)
-            bar.update(int(batch.lengths[chosen].sum()))
-
-
-def _line(module: models.Module) -> str:
-    if isinstance(module, models.Transformer):
-        return f"Transformer({module.settings.model_type}, at most {module.max_seq_length} tokens)"
-    return repr(module)

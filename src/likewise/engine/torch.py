@@ -43,12 +43,14 @@ class TorchEngine:
 
     def embed(self, batch: TokenBatch) -> NDArray[np.float32]:
         """One vector per text, (texts, dim)."""
+        self.network.eval()  # a network in training has dropout on
         with torch.inference_mode(), self._precision():
             vectors: NDArray[np.float32] = self.network(batch).cpu().numpy()
         return vectors
 
     def token_vectors(self, batch: TokenBatch) -> NDArray[np.float32]:
         """One vector per token, before the pooling, (tokens, hidden)."""
+        self.network.eval()
         with torch.inference_mode(), self._precision():
             hidden = self.network.encoder(packed_tokens(batch, self.network.device))
             vectors: NDArray[np.float32] = hidden.float().cpu().numpy()
@@ -60,13 +62,18 @@ class TorchEngine:
         return torch.autocast(torch.device(self.device).type, dtype=getattr(torch, self.dtype))
 
 
+def network_engine(network: SentenceNetwork, device: str | None, dtype: str) -> TorchEngine:
+    """An engine on a network that lives on, to be trained or changed."""
+    return TorchEngine(network, device or default_device(), dtype)
+
+
 def torch_engine(modules: Sequence[models.Module], device: str | None, dtype: str) -> TorchEngine:
     """An engine for inference: its weights of the products are kept in the engine's dtype, half the memory of float32.
 
     Raises:
         ValueError: An array is missing or has the wrong shape.
     """
-    engine = TorchEngine(build_network(modules, shared=True), device or default_device(), dtype)
+    engine = network_engine(build_network(modules, shared=True), device, dtype)
     for part in engine.network.encoder.modules():
         if isinstance(part, nn.Linear):
             part.to(getattr(torch, engine.dtype))
