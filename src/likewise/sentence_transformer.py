@@ -351,11 +351,13 @@ class SentenceTransformer:
         for head, weights in zip(self._modules[2:], self._live.head_arrays(), strict=True):
             assert not isinstance(head, models.Transformer)
             modules.append(ModuleFiles(type(head).__name__, head.saved_settings(), weights))
-        settings = {
+        settings: dict[str, Any] = {
             "prompts": self.prompts,
             "default_prompt_name": self.default_prompt_name,
             "similarity_fn_name": self.similarity_fn_name,
         }
+        if self.truncate_dim is not None:
+            settings["truncate_dim"] = self.truncate_dim
         with whole_folder(Path(path)) as folder:
             write_checkpoint(folder, encoder, modules, settings)
 

@@ -63,15 +63,24 @@ class TorchEngine:
 
 
 def network_engine(network: SentenceNetwork, device: str | None, dtype: str) -> TorchEngine:
-    """An engine on a network that lives on, to be trained or changed."""
-    return TorchEngine(network, device or default_device(), dtype)
+    """An engine on a network that lives on, to be trained or changed.
+
+    Raises:
+        ValueError: The device is not there.
+    """
+    device = device or default_device()
+    try:
+        torch.empty(0, device=device)
+    except (AssertionError, RuntimeError) as error:
+        raise ValueError(f"the device {device!r} cannot be used here: {str(error).splitlines()[0]}") from error
+    return TorchEngine(network, device, dtype)
 
 
 def torch_engine(modules: Sequence[models.Module], device: str | None, dtype: str) -> TorchEngine:
     """An engine for inference: its weights of the products are kept in the engine's dtype, half the memory of float32.
 
     Raises:
-        ValueError: An array is missing or has the wrong shape.
+        ValueError: The device is not there, or an array is missing or has the wrong shape.
     """
     engine = network_engine(build_network(modules, shared=True), device, dtype)
     for part in engine.network.encoder.modules():
