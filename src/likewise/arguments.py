@@ -1,6 +1,7 @@
 """The incumbent's arguments that have no meaning here: each is refused by an error that says what to use instead."""
 
 from collections.abc import Mapping
+from numbers import Integral
 from typing import Any
 
 INSTEAD = {  # a key of model_kwargs, processor_kwargs or config_kwargs → what to do
@@ -10,6 +11,11 @@ INSTEAD = {  # a key of model_kwargs, processor_kwargs or config_kwargs → what
     "max_length": "give model_max_length, or set model.max_seq_length",
     "load_in_8bit": "leave it out, or give dtype=",
     "file_name": "save the model with its weights in model.safetensors",
+}
+
+INSTEAD_IN_ENCODE = {  # what the incumbent's encode passes on to its modules → what to do
+    "task": "leave it out: it chooses the route of a Router, which is not there yet",
+    "processing_kwargs": "leave it out, or set model.max_seq_length",
 }
 
 
@@ -49,9 +55,36 @@ def only(arguments: Mapping[str, Any] | None, name: str, keys: tuple[str, ...]) 
     return next((arguments[key] for key in keys if key in arguments), None)
 
 
+def prompts_of(value: object, origin: str) -> dict[str, str]:
+    """The prompts by name in ``value``, without those that are None; ``origin`` says in words where they come from.
+
+    Raises:
+        ValueError: They are no texts by name.
+    """
+    prompts = {} if value is None else value
+    if not isinstance(prompts, Mapping) or not all(isinstance(text, str | None) for text in prompts.values()):
+        raise ValueError(f"{origin} must be texts by name, such as {{'query': 'query: '}}, not {value!r}")
+    return {str(name): text for name, text in prompts.items() if text is not None}
+
+
+def refuse_others(others: Mapping[str, object]) -> None:
+    """Refuse the arguments of ``encode`` that it does not have.
+
+    Raises:
+        ValueError: The incumbent's has it.
+        TypeError: Nobody has it.
+    """
+    for name in others:
+        if name in INSTEAD_IN_ENCODE:
+            raise ValueError(f"{name} is not supported by encode: {INSTEAD_IN_ENCODE[name]}")
+        raise TypeError(f"encode has no argument {name!r}; help(SentenceTransformer.encode) lists what it has")
+
+
 def check_encode_arguments(
     batch_size: int | None,
     token_budget: int,
+    truncate_dim: int | None,
+    prompt: str | None,
     output_value: str | None,
     precision: str | None,
     pool: object,
@@ -63,9 +96,12 @@ def check_encode_arguments(
     Raises:
         ValueError: One of them is not right or not supported.
     """
-    for name, number in (("batch_size", batch_size), ("token_budget", token_budget)):
-        if number is not None and number < 1:
-            raise ValueError(f"{name} must be 1 or more, not {number}")
+    numbers = {"batch_size": batch_size, "token_budget": token_budget, "truncate_dim": truncate_dim}
+    for name, number in numbers.items():
+        if number is not None and not (isinstance(number, Integral) and number >= 1):
+            raise ValueError(f"{name} must be a whole number, 1 or more, not {number!r}")
+    if not isinstance(prompt, str | None):
+        raise ValueError(f"prompt must be a text to put before each text, not {prompt!r}")
     if output_value not in ("sentence_embedding", "token_embeddings"):
         raise ValueError(f"output_value {output_value!r} is not known; use 'sentence_embedding' or 'token_embeddings'")
     if precision not in ("float32", None):

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from likewise import models
-from likewise.arguments import check_encode_arguments, only, refuse_unsupported
+from likewise.arguments import check_encode_arguments, only, prompts_of, refuse_others, refuse_unsupported
 from likewise.checkpoint.locate import locate
 from likewise.checkpoint.names import stored_name
 from likewise.checkpoint.settings import read_checkpoint
@@ -77,6 +77,8 @@ class SentenceTransformer:
     ):
         refuse_unsupported(trust_remote_code, config_kwargs, model_card_data, backend, engine)
         chosen_dtype = dtype_name(only(model_kwargs, "model_kwargs", ("dtype", "torch_dtype")) or dtype)
+        if modules is not None and model_name_or_path is not None:
+            raise ValueError("give a model's name or folder, or modules=, not both: modules= puts a new model together")
         if modules is not None:
             self._modules, settings = list(modules), dict[str, Any]()
             self.name = " + ".join(type(module).__name__ for module in modules)
@@ -89,7 +91,8 @@ class SentenceTransformer:
         else:
             raise ValueError("give a model's name or folder, or modules=[models.Transformer(…), models.Pooling(…)]")
         self._check_modules()
-        self.prompts = {"query": "", "document": ""} | (settings.get("prompts") or {}) | dict(prompts or {})
+        saved_prompts = prompts_of(settings.get("prompts"), "prompts in config_sentence_transformers.json")
+        self.prompts = {"query": "", "document": ""} | saved_prompts | prompts_of(prompts, "prompts")
         self.default_prompt_name = default_prompt_name or settings.get("default_prompt_name")
         if self.default_prompt_name is not None and self.default_prompt_name not in self.prompts:
             raise ValueError(f"default_prompt_name {self.default_prompt_name!r} is none of {sorted(self.prompts)}")
@@ -121,6 +124,7 @@ class SentenceTransformer:
         *,
         token_budget: int = TOKEN_BUDGET,
         sentences: str | Iterable[str] | None = None,
+        **others: Any,
     ) -> Any:
         """Embed one text, or each of an iterable of texts, in their order.
 
@@ -133,13 +137,19 @@ class SentenceTransformer:
         the prompt called ``prompt_name``, is put before each text.
 
         Raises:
-            TypeError: A text is no string.
+            TypeError: A text is no string, or an argument is not known.
             ValueError: An argument is not right, or a text cannot be written as UTF-8.
         """
+        refuse_others(others)
+        if inputs is not None and sentences is not None:
+            raise TypeError("give the texts once: sentences is the older name of inputs")
         inputs = inputs if sentences is None else sentences
         if inputs is None:
             raise TypeError("encode needs a text or an iterable of texts, but got None")
-        check_encode_arguments(batch_size, token_budget, output_value, precision, pool, chunk_size, device)
+        truncate_dim = self.truncate_dim if truncate_dim is None else truncate_dim
+        check_encode_arguments(
+            batch_size, token_budget, truncate_dim, prompt, output_value, precision, pool, chunk_size, device
+        )
         if device is not None:
             self.to(device)
         is_single = isinstance(inputs, str)
@@ -168,13 +178,25 @@ class SentenceTransformer:
             return rows[0] if is_single else rows
         return vectors[0] if is_single else vectors
 
-    def encode_query(self, inputs: str | Iterable[str] | None = None, **arguments: Any) -> Any:
-        """``encode`` with the prompt called "query", where the model has one."""
-        return self._encode_as(QUERY_PROMPTS, inputs, arguments)
+    def encode_query(
+        self,
+        inputs: str | Iterable[str] | None = None,
+        prompt_name: str | None = None,
+        prompt: str | None = None,
+        **arguments: Any,
+    ) -> Any:
+        """``encode`` with the prompt called "query", where the model has one, else without a prompt."""
+        return self._encode_as(QUERY_PROMPTS, inputs, prompt_name, prompt, arguments)
 
-    def encode_document(self, inputs: str | Iterable[str] | None = None, **arguments: Any) -> Any:
-        """``encode`` with the first prompt that the model has among "document", "passage" and "corpus"."""
-        return self._encode_as(DOCUMENT_PROMPTS, inputs, arguments)
+    def encode_document(
+        self,
+        inputs: str | Iterable[str] | None = None,
+        prompt_name: str | None = None,
+        prompt: str | None = None,
+        **arguments: Any,
+    ) -> Any:
+        """``encode`` with the model's first prompt among "document", "passage" and "corpus", else without a prompt."""
+        return self._encode_as(DOCUMENT_PROMPTS, inputs, prompt_name, prompt, arguments)
 
     def tokenize(self, texts: Iterable[str]) -> TokenBatch:
         """The texts as packed tokens, cut to ``max_seq_length``; nothing is padded."""
@@ -384,7 +406,7 @@ class SentenceTransformer:
         kinds = [type(module) for module in self._modules]
         heads = set(models.HEADS.values())
         if kinds[:2] != [models.Transformer, models.Pooling] or not heads.issuperset(kinds[2:]):
-            names = ", ".join(kind.__name__ for kind in kinds)
+            names = ", ".join(kind.__name__ for kind in kinds) or "nothing"
             raise ValueError(f"a model is a Transformer, a Pooling and then {', '.join(models.HEADS)}, not {names}")
         width = self._transformer.get_embedding_dimension()
         if self._pooling.embedding_dimension != width:
@@ -405,13 +427,20 @@ class SentenceTransformer:
             raise ValueError(f"the model has no prompt called {name!r}; it has {', '.join(self.prompts)}")
         return None if name is None else self.prompts[name]
 
-    def _encode_as(self, names: Sequence[str], inputs: str | Iterable[str] | None, arguments: dict[str, Any]) -> Any:
-        if arguments.get("prompt") is None and arguments.get("prompt_name") is None:
-            arguments["prompt_name"] = next((name for name in names if self.prompts.get(name)), None)
-        return self.encode(inputs, **arguments)
+    def _encode_as(
+        self,
+        names: Sequence[str],
+        inputs: str | Iterable[str] | None,
+        prompt_name: str | None,
+        prompt: str | None,
+        arguments: dict[str, Any],
+    ) -> Any:
+        if prompt is None and prompt_name is None:
+            # The empty prompt keeps the default one away: that is meant for texts which are neither.
+            prompt = next((self.prompts[name] for name in names if self.prompts.get(name)), "")
+        return self.encode(inputs, prompt_name, prompt, **arguments)
 
     def _finished(self, vectors: NDArray[np.float32], truncate_dim: int | None, normalize: bool) -> NDArray[np.float32]:
-        truncate_dim = truncate_dim if truncate_dim is not None else self.truncate_dim
         if truncate_dim is not None and truncate_dim < vectors.shape[1]:
             vectors = np.ascontiguousarray(vectors[:, :truncate_dim])
             # A part of a unit vector is shorter than 1, and what follows may rely on unit length.

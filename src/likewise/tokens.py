@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
+MOST_TOKENS = 2**31 - 1  # what offsets of 32 bits can count
 TEXTS_AT_ONCE = 4096  # handed to the tokenizer together: enough for all cores, and its records stay few
 
 
@@ -50,7 +52,14 @@ class TokenBatch:
 
 
 def offsets_of(lengths: NDArray[np.integer]) -> NDArray[np.int32]:
-    """Where each text begins and the last one ends: (texts,) lengths → (texts + 1,) offsets."""
+    """Where each text begins and the last one ends: (texts,) lengths → (texts + 1,) offsets.
+
+    Raises:
+        ValueError: The texts have more tokens than 32 bits count.
+    """
+    total = int(lengths.sum(dtype=np.int64))
+    if total > MOST_TOKENS:
+        raise ValueError(f"{total:,} tokens are more than {MOST_TOKENS:,}, the most at once; give the texts in parts")
     offsets = np.zeros(len(lengths) + 1, dtype=np.int32)
     np.cumsum(lengths, out=offsets[1:])
     return offsets
@@ -130,8 +139,8 @@ def _ids_of(tokenizer: Tokenizer, texts: Sequence[str], start: int) -> list[list
         for position, text in enumerate(chunk, start):
             if any("\ud800" <= character <= "\udfff" for character in text):
                 raise ValueError(
-                    f"text {position} holds a lone surrogate, half of a character, which has no UTF-8 form: {text!r}; "
-                    "decode its source with errors='replace'"
+                    f"text {position} holds a lone surrogate, half of a character, which has no UTF-8 form: "
+                    f"{reprlib.repr(text)}; decode its source with errors='replace'"
                 ) from None
         raise
 
@@ -142,23 +151,32 @@ def texts_of(inputs: object) -> list[str]:
     Raises:
         TypeError: An item is no string; the message names its position.
     """
+    if hasattr(inputs, "columns") or hasattr(inputs, "column_names"):
+        kind = type(inputs).__name__
+        raise TypeError(
+            f"expected texts, but got a whole table ({kind}); give one of its columns, such as table['text']"
+        )
     if hasattr(inputs, "to_pylist"):
         texts: list[str] = inputs.to_pylist()  # Arrow's own scalars are no strings
     elif isinstance(inputs, Iterable) and not isinstance(inputs, bytes | Mapping):
         texts = list(inputs)
     else:
-        raise TypeError(f"expected a string or an iterable of strings, but got {inputs!r} ({type(inputs).__name__})")
+        found = f"{reprlib.repr(inputs)} ({type(inputs).__name__})"
+        raise TypeError(f"expected a string or an iterable of strings, but got {found}")
     for position, text in enumerate(texts):
         if not isinstance(text, str):
-            raise TypeError(f"text {position} is no string but {text!r} ({type(text).__name__}); {_advice(text)}")
+            found = f"{reprlib.repr(text)} ({type(text).__name__})"
+            raise TypeError(f"text {position} is no string but {found}; {_advice(text)}")
     return texts
 
 
 def _advice(value: object) -> str:
     if isinstance(value, bytes):
         return "decode it first, for example with .decode('utf-8')"
-    if value is None or isinstance(value, float):
+    if value is None or isinstance(value, float | np.floating) or type(value).__name__ == "NAType":  # pandas.NA
         return "leave missing texts out, or give an empty string for each"
     if isinstance(value, list | tuple):
         return "pairs are for a cross-encoder; here each text is embedded by itself"
+    if isinstance(value, Mapping):
+        return "take the text out of it, for example with row['text']"
     return "turn it into one first, for example with str()"

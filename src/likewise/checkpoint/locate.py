@@ -106,8 +106,12 @@ def _cached(repository: str, cache: str | None, revision: str | None, perhaps_pl
     the repository has none, such a folder counts only when it is ``perhaps_plain``: where nobody can be asked.
     """
     from huggingface_hub import _CACHED_NO_EXIST, try_to_load_from_cache
+    from huggingface_hub.errors import HFValidationError
 
-    found = try_to_load_from_cache(repository, "modules.json", cache_dir=cache, revision=revision)
+    try:
+        found = try_to_load_from_cache(repository, "modules.json", cache_dir=cache, revision=revision)
+    except HFValidationError:  # no repository can have this name
+        return None
     if found is _CACHED_NO_EXIST or (found is None and perhaps_plain):
         found = try_to_load_from_cache(repository, "config.json", cache_dir=cache, revision=revision)
     if not isinstance(found, str):
