@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 from string import ascii_lowercase, digits
+from typing import Any
 
 import torch
 from tokenizers import Tokenizer
@@ -42,7 +43,7 @@ def vocabulary(model_type: str = "bert") -> list[str]:
     return [*(ROBERTA_FIRST_IDS if counts_from_padding(model_type) else BERT_SPECIAL_TOKENS), *PIECES]
 
 
-def tiny_encoder(folder: Path, model_type: str = "bert", seed: int = 0, **changes: object) -> Path:
+def tiny_encoder(folder: Path, model_type: str = "bert", seed: int = 0, **changes: Any) -> Path:
     """Save a random encoder of 2 layers, 32 dimensions and 4 heads, and its tokenizer, into ``folder``; returns it.
 
     ``changes`` replaces entries of config.json. Every weight is drawn so wide that leaving one out is seen.
@@ -50,7 +51,7 @@ def tiny_encoder(folder: Path, model_type: str = "bert", seed: int = 0, **change
     from transformers import AutoConfig, AutoModel  # 2.5 s
 
     padding_id = 1 if counts_from_padding(model_type) else 0
-    sizes: dict[str, object] = {
+    sizes: dict[str, Any] = {
         "vocab_size": len(vocabulary(model_type)),
         "max_position_embeddings": POSITIONS + (padding_id + 1 if counts_from_padding(model_type) else 0),
         "pad_token_id": padding_id,
