@@ -23,7 +23,8 @@ class EncoderSettings:
     activation: str
     norm_epsilon: float
     dropout: float
-    attention_dropout: float
+    attention_dropout: float  # of the attention weights
+    attention_out_dropout: float  # of what the attention adds; DistilBERT has none there
 
     @property
     def longest(self) -> int:
@@ -125,6 +126,7 @@ def encoder_settings(config: Mapping[str, Any]) -> EncoderSettings:
         norm_epsilon=1e-12 if model_type == "distilbert" else value("layer_norm_eps"),
         dropout=value("hidden_dropout_prob"),
         attention_dropout=value("attention_probs_dropout_prob"),
+        attention_out_dropout=0.0 if model_type == "distilbert" else value("hidden_dropout_prob"),
     )
     if settings.hidden % settings.heads:
         raise ValueError(f"hidden_size {settings.hidden} is not a multiple of num_attention_heads {settings.heads}")

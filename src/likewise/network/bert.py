@@ -62,6 +62,7 @@ class BertLayer(nn.Module):
         self.attention_dropout = settings.attention_dropout
         self.qkv = nn.Linear(settings.hidden, 3 * settings.hidden)
         self.attention_out = nn.Linear(settings.hidden, settings.hidden)
+        self.attention_out_dropout = nn.Dropout(settings.attention_out_dropout)
         self.attention_norm = nn.LayerNorm(settings.hidden, settings.norm_epsilon)
         self.expand = nn.Linear(settings.hidden, settings.intermediate)
         self.activation = activation_function(settings.activation)
@@ -74,7 +75,7 @@ class BertLayer(nn.Module):
         query, key, value = self.qkv(hidden).unflatten(1, (3, self.heads, -1)).unbind(1)  # (tokens, heads, width)
         dropout = self.attention_dropout if self.training else 0.0
         mixed = packed_attention(query, key, value, offsets, max_length, dropout)  # (tokens, heads, width)
-        hidden = self.attention_norm(hidden + self.dropout(self.attention_out(mixed.flatten(1))))
+        hidden = self.attention_norm(hidden + self.attention_out_dropout(self.attention_out(mixed.flatten(1))))
         return self.output_norm(hidden + self.dropout(self.contract(self.activation(self.expand(hidden)))))
 
 
