@@ -97,11 +97,20 @@ class BertEncoder(nn.Module):
 
     @staticmethod
     def fused(arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-        """Named arrays → this module's: the three projections of each layer become one."""
+        """Named arrays → this module's: the three projections of each layer become one.
+
+        Raises:
+            ValueError: One of the three is missing, or their shapes differ.
+        """
         fused = {}
         for name, array in arrays.items():
             if ".query." in name:
-                parts = [arrays[name.replace(".query.", f".{part}.")] for part in PROJECTIONS]
+                names = [name.replace(".query.", f".{part}.") for part in PROJECTIONS]
+                if missing := [part for part in names if part not in arrays]:
+                    raise ValueError(f"the array {missing[0]} is missing, though {name} is there")
+                parts = [arrays[part] for part in names]
+                if len(shapes := {part.shape for part in parts}) > 1:
+                    raise ValueError(f"the arrays {', '.join(names)} have different shapes: {sorted(shapes)}")
                 fused[name.replace(".query.", ".qkv.")] = np.concatenate(parts)
             elif ".key." not in name and ".value." not in name:
                 fused[name] = array

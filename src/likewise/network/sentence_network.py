@@ -58,11 +58,15 @@ def build_network(modules: Sequence[models.Module], shared: bool = False) -> Sen
         network = SentenceNetwork(modules)
     transformer, _, *heads = modules
     assert isinstance(transformer, models.Transformer)
-    _assign(network.encoder, network.encoder.fused(transformer.arrays), str(transformer.stored.origin), shared)
+    origin = str(transformer.stored.origin)
+    try:
+        arrays = network.encoder.fused(transformer.arrays)
+    except ValueError as error:
+        raise ValueError(f"{origin}: {error}") from error
+    _assign(network.encoder, arrays, origin, shared)
     for module, head in zip(network.heads, heads, strict=True):
-        arrays = getattr(head, "arrays", {})
-        if arrays:
-            _assign(module, arrays, f"the weights of {head}", shared)
+        if given := getattr(head, "arrays", {}):
+            _assign(module, given, f"the weights of {head}", shared)
         else:
             module.to_empty(device="cpu")
             for part in module.modules():
