@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -41,11 +42,10 @@ def load_ours(folder: Path) -> BertEncoder:
     return build_network([transformer, models.Pooling(transformer.get_embedding_dimension())]).encoder
 
 
-def load_theirs(folder: Path) -> nn.Module:
+def load_theirs(folder: Path) -> Any:
     from transformers import AutoModel
 
-    model: nn.Module = AutoModel.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager")
-    return model.eval()
+    return AutoModel.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval()
 
 
 def token_vectors(encoder: BertEncoder, batch: TokenBatch) -> list[Tensor]:
