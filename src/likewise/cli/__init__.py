@@ -49,8 +49,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """
     try:
         app(arguments, prog_name="likewise")
-    except KeyboardInterrupt:
-        sys.exit(130)
     except (OSError, ValueError, ImportError) as error:
         sys.exit(f"likewise: {_reason(error)}")
 

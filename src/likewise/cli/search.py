@@ -1,0 +1,78 @@
+"""``likewise search``: the passages of files that answer a question best."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from likewise.cli.output import on_terminal, one_line, print_records
+
+if TYPE_CHECKING:
+    from likewise.passages import Passage
+
+INDENT = 8  # columns: below the score, texts stand apart
+MANY = 1000  # passages; from here on a progress bar shows how long it takes
+
+
+def search(
+    query: Annotated[str, typer.Argument(metavar="QUERY", help="What to look for: a question or some words.")],
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH", help="Text and Markdown files, and folders of them.")],
+    top_k: Annotated[int, typer.Option("--top-k", "-k", metavar="N", min=1, help="How many passages to print.")] = 5,
+    model: Annotated[str, typer.Option(metavar="MODEL", help="A folder, or a name on the Hub.")] = "all-MiniLM-L6-v2",
+) -> None:
+    """Find the passages that are closest to QUERY in meaning.
+
+    The best one comes first. Folders are searched for .txt, .text, .md, .markdown and .rst files. Every passage is
+    embedded, with the headings that it stands under, and compared with QUERY: the result is exact.
+
+    Example: likewise search "how are the labels made?" docs/ README.md
+
+    To a pipe or a file: one passage a line, without a header: score, file:line, headings and passage, separated by
+    tabs.
+    """
+    from likewise.passages import read_passages
+
+    passages = list(dict.fromkeys(passage for path in paths for passage in read_passages(path)))  # each only once
+    if not passages:
+        raise ValueError(f"there is no text to search in {', '.join(map(str, paths))}")
+    hits = _best(query, passages, top_k, model)
+    if on_terminal():
+        _print_for_people(hits)
+    else:
+        print_records((score, _place(hit), hit.heading, hit.text) for score, hit in hits)
+
+
+def _best(query: str, passages: "Sequence[Passage]", k: int, model_name: str) -> "list[tuple[float, Passage]]":
+    """The ``k`` passages closest to ``query``, by the model's own similarity, with their scores."""
+    from likewise import SentenceTransformer  # here: --help must not wait for torch
+    from likewise.search.semantic import top_k
+    from likewise.similarity import SimilarityFunction
+
+    model = SentenceTransformer(model_name)
+    texts = [f"{passage.heading}\n{passage.text}".strip() for passage in passages]
+    corpus = model.encode_document(texts, show_progress_bar=len(texts) >= MANY)
+    question = model.encode_query([query])
+    score = SimilarityFunction.to_similarity_fn(model.similarity_fn_name)
+    scores, indices = top_k(question, corpus, k, score=score)
+    return [(float(score), passages[index]) for score, index in zip(scores[0], indices[0], strict=True)]
+
+
+def _place(passage: "Passage") -> str:
+    return f"{passage.source}:{passage.line}"
+
+
+def _print_for_people(hits: "Sequence[tuple[float, Passage]]") -> None:
+    """Each hit as its score and its place, and below them its headings and its text."""
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console()
+    for score, passage in hits:
+        place = Text.assemble((f"{score:.4f}", "bold"), "  ", (one_line(_place(passage)), "cyan"))
+        console.print(place, soft_wrap=True)  # a long path runs on in the next row, whole, so that it can be copied
+        for text in (Text(one_line(passage.heading), style="italic"), Text(one_line(passage.text))):
+            for line in text.wrap(console, console.width - INDENT) if text else ():
+                line.rstrip()
+                console.print(Text(" " * INDENT) + line)
+        console.print()

@@ -1,0 +1,120 @@
+"""likewise search: the passages of files that are closest to a question."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Run
+from tests.cli.word_counts import WordCounts
+
+HOUSE = """\
+# The house
+
+## Kitchen
+
+The kettle makes the tea.
+
+## Station
+
+The train is late, says the board above the platform. It has been late every day of this week,\tand nobody [b]knows[/b]
+why the train is not on time.
+"""
+
+
+@pytest.fixture
+def notes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working folder, with a folder of notes."""
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "notes" / "of a folder with a long name" / "in which there is one more folder"
+    folder.mkdir(parents=True)
+    (folder / "house.md").write_text(HOUSE, encoding="utf-8")
+    (tmp_path / "notes" / "plain.txt").write_text("Tea, tea and more tea.\n", encoding="utf-8")
+    (tmp_path / "notes" / "data.csv").write_text("kettle,tea\n", encoding="utf-8")
+    return tmp_path
+
+
+@pytest.mark.usefixtures("notes")
+def test_people_read_the_place_and_then_the_passage(run: Run, models: list[WordCounts]) -> None:
+    assert run("search", "is the tea on the late train?", "notes", "--top-k", 2, terminal=True) == (
+        0,
+        """\
+0.8165  notes/of a folder with a long name/in which there is one more folder/house.md:9
+        The house > Station
+        The train is late, says the board above the platform. It has been late
+        every day of this week, and nobody [b]knows[/b] why the train is not on
+        time.
+
+0.5774  notes/plain.txt:1
+        Tea, tea and more tea.
+
+""",
+        "",
+    )
+
+
+@pytest.mark.usefixtures("notes")
+def test_programs_get_one_line_a_passage(run: Run, models: list[WordCounts]) -> None:
+    house = "notes/of a folder with a long name/in which there is one more folder/house.md"
+    assert run("search", "kettle", "notes", "--model", "counts") == (
+        0,
+        f"0.7071\t{house}:5\tThe house > Kitchen\tThe kettle makes the tea.\n"
+        "0.0000\tnotes/plain.txt:1\t\tTea, tea and more tea.\n"
+        f"0.0000\t{house}:9\tThe house > Station\tThe train is late, says the board above the platform. It has been "
+        "late every day of this week, and nobody [b]knows[/b] why the train is not on time.\n",
+        "",
+    )
+    assert [model.name for model in models] == ["counts"]
+
+
+@pytest.mark.usefixtures("notes")
+def test_headings_are_embedded_with_the_text_under_the_prompts_for_search(run: Run, models: list[WordCounts]) -> None:
+    run("search", "tea", "notes")
+    by_method = {method: texts for method, texts, _ in models[0].calls}
+    assert by_method["encode_query"] == ["tea"]
+    assert by_method["encode_document"][:2] == [
+        "Tea, tea and more tea.",
+        "The house > Kitchen\nThe kettle makes the tea.",
+    ]
+
+
+@pytest.mark.usefixtures("notes")
+def test_the_score_is_the_models_own(run: Run, models: list[WordCounts], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(WordCounts, "similarity_fn_name", "dot")
+    assert run("search", "tea", "notes", "-k", 1).out == "3.0000\tnotes/plain.txt:1\t\tTea, tea and more tea.\n"
+
+
+@pytest.mark.usefixtures("notes")
+def test_a_file_named_twice_is_found_once(run: Run, models: list[WordCounts]) -> None:
+    out = run("search", "tea", "notes", "notes/plain.txt").out
+    assert out.count("plain.txt") == 1
+    assert len(out.splitlines()) == 3
+
+
+@pytest.mark.usefixtures("notes")
+@pytest.mark.parametrize("paths", [["notes/none"], ["notes", "no.md"], ["empty"], ["empty", "blank.txt"]])
+def test_nothing_to_search_in_ends_with_1_before_the_model_loads(
+    paths: list[str], run: Run, notes: Path, models: list[WordCounts]
+) -> None:
+    (notes / "empty").mkdir()
+    (notes / "blank.txt").write_text(" \n\n", encoding="utf-8")
+    finished = run("search", "tea", *paths)
+    assert finished.code == 1
+    assert finished.out == ""
+    assert finished.err.startswith("likewise: ")
+    assert paths[-1] in finished.err
+    assert models == []
+
+
+def test_the_true_model_finds_what_no_word_gives_away(notes: Path, minilm_folder: Path) -> None:
+    arguments = ["search", "my journey was delayed", "notes", "--top-k", "1", "--model", str(minilm_folder)]
+    command = [str(Path(sys.executable).parent / "likewise"), *arguments]
+    finished = subprocess.run(command, capture_output=True, text=True, check=True, cwd=notes)
+    (hit,) = finished.stdout.splitlines()
+    score, place, heading, text = hit.split("\t")
+    assert text.startswith("The train is late,")
+    assert heading == "The house > Station"
+    assert place.endswith("house.md:9")
+    assert 0.2 < float(score) < 0.8
+    assert finished.stderr == ""

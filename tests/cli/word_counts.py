@@ -1,0 +1,41 @@
+"""A model whose numbers can be worked out on paper."""
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from likewise.similarity import cos_sim
+
+
+class WordCounts:
+    """In place of a model: the vector of a text says how often it holds each word of a small vocabulary."""
+
+    VOCABULARY = ("kettle", "tea", "train", "late")
+    made: list["WordCounts"]
+
+    similarity_fn_name = "cosine"
+
+    def __init__(self, name: str, **settings: object) -> None:
+        self.name, self.settings = name, settings
+        self.calls: list[tuple[str, list[str], dict[str, object]]] = []
+        WordCounts.made.append(self)
+
+    def encode(self, texts: Iterable[str], **settings: object) -> Any:
+        return self._encode("encode", texts, settings)
+
+    def encode_query(self, texts: Iterable[str], **settings: object) -> Any:
+        return self._encode("encode_query", texts, settings)
+
+    def encode_document(self, texts: Iterable[str], **settings: object) -> Any:
+        return self._encode("encode_document", texts, settings)
+
+    def similarity(self, one: Any, other: Any) -> Any:
+        return cos_sim(one, other)
+
+    def _encode(self, method: str, texts: Iterable[str], settings: dict[str, object]) -> Any:
+        texts = list(texts)
+        self.calls.append((method, texts, settings))
+        words = [re.findall(r"\w+", text.lower()) for text in texts]
+        return np.array([[text.count(word) for word in self.VOCABULARY] for text in words], dtype=np.float32)
