@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from likewise.checkpoint.settings import read_object
 
 NUMPY_DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "I64": "<i8", "I32": "<i4", "U8": "u1"}
-SAFETENSORS_DTYPES = {"<f8": "float64", "<f4": "float32", "<f2": "float16", "<i8": "int64", "<i4": "int32"}
-NAMES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
+SAFETENSORS_DTYPES = {"<f8": "F64", "<f4": "F32", "<f2": "F16", "<i8": "I64", "<i4": "I32"}
 
 
 class NamedArrays(Mapping[str, NDArray[Any]]):
@@ -38,7 +37,7 @@ class NamedArrays(Mapping[str, NDArray[Any]]):
     def dtype(self, name: str) -> str:
         """How the array is stored: "float32", "bfloat16", …"""
         stored = self._stored[name][1]
-        return NAMES.get(stored, stored)
+        return "bfloat16" if stored == "BF16" else np.dtype(NUMPY_DTYPES[stored]).name
 
     def size(self, name: str) -> int:
         """The number of values in the array, without reading it."""
@@ -72,20 +71,27 @@ def read_arrays(folder: Path) -> NamedArrays:
 
 def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]], bfloat16: Collection[str] = ()) -> None:
     """Write ``arrays`` as safetensors; those named in ``bfloat16`` are stored so (they must fit without rounding)."""
-    from safetensors import serialize_file
-
-    records: dict[str, Any] = {}
-    for name, array in arrays.items():
-        array = np.ascontiguousarray(array)
-        dtype = "bfloat16" if name in bfloat16 else SAFETENSORS_DTYPES[array.dtype.str]
-        data = narrowed(array).tobytes() if name in bfloat16 else array.tobytes()
-        records[name] = {"dtype": dtype, "shape": list(array.shape), "data": data}
-    serialize_file(records, str(path), {"format": "pt"})  # Transformers refuses a file without this mark
+    # Written here: the safetensors package takes bfloat16 from numpy only as raw bytes, each version in its own way.
+    stored = {name: "BF16" if name in bfloat16 else SAFETENSORS_DTYPES[arrays[name].dtype.str] for name in arrays}
+    item_bytes = {name: np.dtype(NUMPY_DTYPES[dtype]).itemsize for name, dtype in stored.items()}
+    names = sorted(arrays, key=lambda name: (-item_bytes[name], name))  # widest first: each lies where its type may
+    header: dict[str, Any] = {"__metadata__": {"format": "pt"}}  # Transformers refuses a file without this mark
+    start = 0
+    for name in names:
+        stop = start + arrays[name].size * item_bytes[name]
+        header[name] = {"dtype": stored[name], "shape": arrays[name].shape, "data_offsets": [start, stop]}
+        start = stop
+    text = json.dumps(header, ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)
+    with path.open("wb") as file:
+        file.write(len(text).to_bytes(8, "little") + text)
+        for name in names:
+            file.write((narrowed(arrays[name]) if name in bfloat16 else arrays[name]).tobytes())
 
 
 def widened(bfloat16: NDArray[np.uint16]) -> NDArray[np.float32]:
     """bfloat16 bits → float32: a bfloat16 is the upper half of a float32."""
-    return (bfloat16.astype(np.uint32) << 16).view(np.float32)
+    return np.asarray(bfloat16.astype(np.uint32) << 16).view(np.float32)
 
 
 def narrowed(array: NDArray[np.float32]) -> NDArray[np.uint16]:
