@@ -55,7 +55,8 @@ def our_names(model_type: str, stored: Iterable[str]) -> dict[str, str]:
     tokens = next(theirs for theirs, ours in NAMES[model_type].items() if ours == "embeddings.tokens") + ".weight"
     prefixes = [name.removesuffix(tokens) for name in stored if name == tokens or name.endswith("." + tokens)]
     if len(prefixes) != 1:
-        found = ", ".join(f"{prefix}{tokens}" for prefix in prefixes) or f"only {', '.join(stored[:3])}, …"
+        others = f"only {', '.join(stored[:3])}, …" if stored else "none at all"
+        found = ", ".join(f"{prefix}{tokens}" for prefix in prefixes) or others
         raise ValueError(f"a {model_type} model has one array called {tokens}, but here is {found}")
     patterns = [_pattern(theirs) for theirs in NAMES[model_type]]
     names = {}

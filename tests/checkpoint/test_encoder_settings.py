@@ -1,0 +1,109 @@
+"""config.json means here what it means to Transformers."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from likewise.checkpoint.encoder_settings import DEFAULTS, EncoderSettings, encoder_settings
+from tests.tiny_checkpoints import MODEL_TYPES, counts_from_padding
+
+# Under the names that every architecture understands; DistilBERT's configuration has no common name for the last.
+SIZES = {
+    "vocab_size": st.integers(10, 1000),
+    "num_hidden_layers": st.integers(0, 12),
+    "max_position_embeddings": st.integers(10, 1000),
+    "pad_token_id": st.integers(0, 5),
+}
+CHOICES = {
+    "type_vocab_size": st.integers(1, 4),
+    "layer_norm_eps": st.floats(1e-12, 1e-3),
+    "embedding_size": st.integers(1, 64),
+}
+
+
+def expected(config: Any) -> EncoderSettings:
+    """What Transformers' configuration object says; the facts in no configuration are written out."""
+    distil = config.model_type == "distilbert"
+    dropout = config.dropout if distil else config.hidden_dropout_prob
+    return EncoderSettings(
+        model_type=config.model_type,
+        vocabulary=config.vocab_size,
+        embedding_width=config.embedding_size if config.model_type == "electra" else config.hidden_size,
+        hidden=config.hidden_size,
+        layers=config.num_hidden_layers,
+        heads=config.num_attention_heads,
+        intermediate=config.hidden_dim if distil else config.intermediate_size,
+        positions=config.max_position_embeddings,
+        first_position=config.pad_token_id + 1 if counts_from_padding(config.model_type) else 0,
+        padding_id=config.pad_token_id,
+        segment_types=0 if distil else config.type_vocab_size,
+        activation=config.activation if distil else config.hidden_act,
+        norm_epsilon=1e-12 if distil else config.layer_norm_eps,
+        dropout=dropout,
+        attention_dropout=config.attention_dropout if distil else config.attention_probs_dropout_prob,
+        attention_out_dropout=0.0 if distil else dropout,
+    )
+
+
+@pytest.mark.parametrize("model_type", MODEL_TYPES)
+@pytest.mark.parametrize("left_out", [{}, {"vocab_size": None, "type_vocab_size": None}], ids=["left out", "null"])
+def test_what_is_left_out_has_transformers_default(model_type: str, left_out: dict[str, None]) -> None:
+    from transformers import AutoConfig
+
+    assert encoder_settings({"model_type": model_type} | left_out) == expected(AutoConfig.for_model(model_type))
+
+
+@pytest.mark.parametrize("model_type", MODEL_TYPES)
+@settings(max_examples=20)
+@given(data=st.data())
+def test_what_is_given_is_read(model_type: str, data: st.DataObject) -> None:
+    from transformers import AutoConfig
+
+    heads, width = data.draw(st.integers(1, 8)), data.draw(st.integers(1, 8))
+    dropout, attention_dropout = (data.draw(st.floats(0, 1)) for _ in range(2))
+    inner, activation = data.draw(st.integers(1, 100)), data.draw(st.sampled_from(["gelu", "relu", "silu"]))
+    given_values: dict[str, Any] = {name: data.draw(values) for name, values in SIZES.items()}
+    if model_type == "distilbert":
+        given_values |= {"dim": heads * width, "n_heads": heads, "hidden_dim": inner, "activation": activation}
+        given_values |= {"dropout": dropout, "attention_dropout": attention_dropout}
+        given_values["n_layers"] = given_values.pop("num_hidden_layers")
+    else:
+        given_values |= {name: data.draw(values) for name, values in CHOICES.items()}
+        given_values |= {"hidden_size": heads * width, "num_attention_heads": heads, "intermediate_size": inner}
+        given_values |= {"hidden_act": activation, "hidden_dropout_prob": dropout}
+        given_values |= {"attention_probs_dropout_prob": attention_dropout}
+    config = AutoConfig.for_model(model_type, **given_values)
+    assert encoder_settings({"model_type": model_type} | given_values) == expected(config)
+    assert encoder_settings(config.to_dict()) == expected(config)
+
+
+def test_every_architecture_is_tried_here() -> None:
+    assert DEFAULTS.keys() == set(MODEL_TYPES)
+
+
+@pytest.mark.parametrize(("model_type", "longest"), [("bert", 512), ("roberta", 510), ("distilbert", 512)])
+def test_the_longest_text_has_a_position_for_every_token(model_type: str, longest: int) -> None:
+    assert encoder_settings({"model_type": model_type}).longest == longest
+
+
+@pytest.mark.parametrize("model_type", ["gpt2", None, 7])
+def test_an_architecture_that_is_not_supported_is_named(model_type: object) -> None:
+    with pytest.raises(ValueError, match=rf"the architecture {model_type!r} is not supported; supported are bert, "):
+        encoder_settings({"model_type": model_type})
+
+
+def test_relative_positions_are_refused() -> None:
+    with pytest.raises(ValueError, match="position_embedding_type 'relative_key' is not supported"):
+        encoder_settings({"model_type": "bert", "position_embedding_type": "relative_key"})
+
+
+def test_a_decoder_is_refused() -> None:
+    with pytest.raises(ValueError, match="is_decoder=true"):
+        encoder_settings({"model_type": "roberta", "is_decoder": True})
+
+
+def test_heads_that_do_not_divide_the_width_are_refused() -> None:
+    with pytest.raises(ValueError, match="hidden_size 32 is not a multiple of num_attention_heads 5"):
+        encoder_settings({"model_type": "bert", "hidden_size": 32, "num_attention_heads": 5})
