@@ -1,5 +1,6 @@
 """The tokenizer of a checkpoint, without the truncation and padding that its file may carry."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -34,20 +35,18 @@ def read_tokenizer(folder: Path, lower_case: bool = False) -> Tokenizer:
         FileNotFoundError: None of these files is there.
         ValueError: A file is damaged.
     """
-    if (folder / "tokenizer.json").is_file():
-        try:
-            tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-        except Exception as error:  # the tokenizers library raises plain Exception
-            raise ValueError(f"{folder / 'tokenizer.json'} is not a tokenizer: {error}; fetch it again") from error
-    elif (folder / "vocab.txt").is_file():
-        tokenizer = _wordpiece(folder)
-    elif (folder / "vocab.json").is_file() and (folder / "merges.txt").is_file():
-        tokenizer = _byte_level(folder)
-    else:
+    files = next((files for files in READERS if all((folder / file).is_file() for file in files)), None)
+    if files is None:
         raise FileNotFoundError(
             f"{folder} holds no tokenizer: no tokenizer.json, vocab.txt or vocab.json with merges.txt is in it; "
             "with the transformers package, AutoTokenizer.from_pretrained(folder).save_pretrained(folder) may make it"
         )
+    settings = tokenizer_settings(folder)
+    try:
+        tokenizer = READERS[files](*(str(folder / file) for file in files), settings)
+    except Exception as error:  # the tokenizers library raises plain Exception
+        damaged = " with ".join([str(folder / files[0]), *files[1:]])
+        raise ValueError(f"{damaged} makes no tokenizer: {error}; fetch it again") from error
     tokenizer.no_truncation()  # all-MiniLM-L6-v2 cuts at 128 tokens here, half of its own limit,
     tokenizer.no_padding()  # and pads every text to 128
     if lower_case:
@@ -62,26 +61,35 @@ def tokenizer_settings(folder: Path) -> dict[str, Any]:
     return read_object(path) if path.is_file() else {}
 
 
-def _wordpiece(folder: Path) -> Tokenizer:
-    settings = tokenizer_settings(folder)
+def _from_json(file: str, settings: dict[str, Any]) -> Tokenizer:
+    return Tokenizer.from_file(file)
+
+
+def _wordpiece(vocabulary: str, settings: dict[str, Any]) -> Tokenizer:
     strip_accents = settings.get("strip_accents")
     return BertWordPieceTokenizer(
-        str(folder / "vocab.txt"),
+        vocabulary,
         lowercase=bool(settings.get("do_lower_case", True)),
         strip_accents=strip_accents if isinstance(strip_accents, bool) else None,
         handle_chinese_chars=bool(settings.get("tokenize_chinese_chars", True)),
     )._tokenizer
 
 
-def _byte_level(folder: Path) -> Tokenizer:
-    vocabulary, merges = str(folder / "vocab.json"), str(folder / "merges.txt")
-    prefix_space = bool(tokenizer_settings(folder).get("add_prefix_space", False))
+def _byte_level(vocabulary: str, merges: str, settings: dict[str, Any]) -> Tokenizer:
+    prefix_space = bool(settings.get("add_prefix_space", False))
     tokenizer: Tokenizer = ByteLevelBPETokenizer(vocabulary, merges, add_prefix_space=prefix_space)._tokenizer
     first, last = (tokenizer.token_to_id(token) for token in ("<s>", "</s>"))
     if first is None or last is None:
-        raise ValueError(f"{vocabulary} lacks <s> or </s>, so it is not a RoBERTa vocabulary; save a tokenizer.json")
+        raise ValueError("<s> or </s> is not in the vocabulary, so it is not RoBERTa's")
     tokenizer.post_processor = RobertaProcessing(("</s>", last), ("<s>", first), add_prefix_space=prefix_space)
     tokenizer.add_special_tokens(
         [t for t in ("<s>", "</s>", "<unk>", "<pad>", "<mask>") if tokenizer.token_to_id(t) is not None]
     )
     return tokenizer
+
+
+READERS: dict[tuple[str, ...], Callable[..., Tokenizer]] = {  # the files of each generation, the newest first
+    ("tokenizer.json",): _from_json,
+    ("vocab.txt",): _wordpiece,
+    ("vocab.json", "merges.txt"): _byte_level,
+}
