@@ -13,7 +13,7 @@ def with_progress(
     from tqdm import tqdm
 
     # The bar counts tokens, for the longest texts come first; sentences alone would foretell too long a time.
-    shape = "{desc}: {percentage:3.0f}%|{bar}| {postfix} [{elapsed}<{remaining}]"
+    shape = "{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}"
     with tqdm(desc=description, total=int(lengths.sum()), bar_format=shape) as bar:
         done = 0
         for chosen in batches:

@@ -157,18 +157,22 @@ class SentenceTransformer:
         batch = self._tokenize(texts, self._resolved_prompt(prompt, prompt_name))
         if show_progress_bar is None:
             show_progress_bar = logger.isEnabledFor(logging.INFO)
-        plan = batches_by_length(batch.lengths, token_budget, batch_size)
-        if show_progress_bar:
-            plan = with_progress(plan, batch.lengths)
+        plan = list(batches_by_length(batch.lengths, token_budget, batch_size))
+        batches = (batch.take(chosen) for chosen in plan)
+        watched = with_progress(plan, batch.lengths) if show_progress_bar else plan
         if output_value == "token_embeddings":
-            return self._token_embeddings(batch, plan, is_single, convert_to_tensor)
+            tokens: list[Any] = _by_text(batch, zip(watched, self.engine.token_vectors(batches), strict=True))
+            if convert_to_tensor:
+                import torch
+
+                tokens = [torch.from_numpy(vectors).to(self.device) for vectors in tokens]
+            return tokens[0] if is_single else tokens
         if not texts:
             vectors = np.empty(0, dtype=np.float32)
         else:
             vectors = np.empty((len(texts), self._full_dimension), dtype=np.float32)
-            engine = self.engine
-            for chosen in plan:
-                vectors[chosen] = engine.embed(batch.take(chosen))
+            for chosen, part in zip(watched, self.engine.embed(batches), strict=True):
+                vectors[chosen] = part
             vectors = self._finished(vectors, truncate_dim, normalize_embeddings)
         if convert_to_tensor or not convert_to_numpy:
             import torch
@@ -447,18 +451,14 @@ class SentenceTransformer:
             normalize = normalize or any(isinstance(module, models.Normalize) for module in self._modules)
         return normalize_embeddings(vectors) if normalize else vectors
 
-    def _token_embeddings(
-        self, batch: TokenBatch, plan: Iterable[NDArray[np.intp]], is_single: bool, convert_to_tensor: bool
-    ) -> Any:
-        found: list[Any] = [None] * len(batch)
-        for chosen in plan:
-            part = batch.take(chosen)
-            for index, vectors in zip(
-                chosen, np.split(self.engine.token_vectors(part), part.offsets[1:-1]), strict=True
-            ):
-                found[index] = vectors
-        if convert_to_tensor:
-            import torch
 
-            found = [torch.from_numpy(vectors).to(self.device) for vectors in found]
-        return found[0] if is_single else found
+def _by_text(
+    batch: TokenBatch, parts: Iterable[tuple[NDArray[np.intp], NDArray[np.float32]]]
+) -> list[NDArray[np.float32]]:
+    """The token vectors of each text, from those of whole batches with the indices of their texts."""
+    found: list[NDArray[np.float32]] = [np.empty(0, dtype=np.float32)] * len(batch)
+    for chosen, vectors in parts:
+        ends = np.cumsum(batch.lengths[chosen])[:-1]
+        for index, of_text in zip(chosen, np.split(vectors, ends), strict=True):
+            found[index] = of_text
+    return found

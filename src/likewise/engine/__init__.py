@@ -1,5 +1,6 @@
-"""Who computes: a TokenBatch in, vectors out."""
+"""Who computes: TokenBatches in, vectors out."""
 
+from collections.abc import Iterable, Iterator
 from typing import Any, Protocol
 
 import numpy as np
@@ -15,12 +16,12 @@ class Engine(Protocol):
     dtype: str  # what it computes in: "float32", "bfloat16", "float16"
     device: str
 
-    def embed(self, batch: TokenBatch) -> NDArray[np.float32]:
-        """One vector per text, (texts, dim)."""
+    def embed(self, batches: Iterable[TokenBatch]) -> Iterator[NDArray[np.float32]]:
+        """For each batch, in order, one vector per text, (texts, dim)."""
         ...
 
-    def token_vectors(self, batch: TokenBatch) -> NDArray[np.float32]:
-        """One vector per token, before the pooling, (tokens, hidden)."""
+    def token_vectors(self, batches: Iterable[TokenBatch]) -> Iterator[NDArray[np.float32]]:
+        """For each batch, in order, one vector per token, before the pooling, (tokens, hidden)."""
         ...
 
 

@@ -1,7 +1,7 @@
 """The network on CPU, CUDA or MPS, on packed batches."""
 
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import numpy as np
 import torch
@@ -10,6 +10,7 @@ from torch import nn
 
 from likewise import models
 from likewise.engine.processor import has_native_bfloat16
+from likewise.engine.workers import in_threads
 from likewise.network.packed import packed_tokens
 from likewise.network.sentence_network import SentenceNetwork, build_network
 from likewise.tokens import TokenBatch
@@ -40,21 +41,32 @@ class TorchEngine:
         self.network = network.to(device)
         self.device = device
         self.dtype = chosen_dtype(dtype, device)
+        self.threads = torch.get_num_threads() if self.network.device.type == "cpu" else 1
 
-    def embed(self, batch: TokenBatch) -> NDArray[np.float32]:
-        """One vector per text, (texts, dim)."""
-        self.network.eval()  # a network in training has dropout on
-        with torch.inference_mode(), self._precision():
+    def embed(self, batches: Iterable[TokenBatch]) -> Iterator[NDArray[np.float32]]:
+        """For each batch one vector per text, (texts, dim)."""
+        return in_threads(self._sentence_vectors, batches, self.threads)
+
+    def token_vectors(self, batches: Iterable[TokenBatch]) -> Iterator[NDArray[np.float32]]:
+        """For each batch one vector per token, before the pooling, (tokens, hidden)."""
+        return in_threads(self._token_vectors, batches, self.threads)
+
+    def _sentence_vectors(self, batch: TokenBatch) -> NDArray[np.float32]:
+        with self._inference():
             vectors: NDArray[np.float32] = self.network(batch).cpu().numpy()
         return vectors
 
-    def token_vectors(self, batch: TokenBatch) -> NDArray[np.float32]:
-        """One vector per token, before the pooling, (tokens, hidden)."""
-        self.network.eval()
-        with torch.inference_mode(), self._precision():
+    def _token_vectors(self, batch: TokenBatch) -> NDArray[np.float32]:
+        with self._inference():
             hidden = self.network.encoder(packed_tokens(batch, self.network.device))
             vectors: NDArray[np.float32] = hidden.float().cpu().numpy()
         return vectors
+
+    @contextmanager
+    def _inference(self) -> Iterator[None]:
+        self.network.eval()  # a network in training has dropout on
+        with torch.inference_mode(), self._precision():
+            yield
 
     def _precision(self) -> AbstractContextManager[object]:
         if self.dtype == "float32":

@@ -1,0 +1,39 @@
+"""Several batches at once on the CPU, each whole in a thread of its own."""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import chain, islice
+from typing import TypeVar
+
+import torch
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def in_threads(compute: Callable[[Item], Result], items: Iterable[Item], threads: int) -> Iterator[Result]:
+    """``compute`` of each item, in order; with two items or more, ``threads`` of them are computed at once.
+
+    A thread that computes a whole batch waits for nobody. torch's own way, all threads on each product, makes them
+    wait for each other some forty times a batch, and where other programs run too, each wait lasts until the slowest
+    thread gets its turn. A single item is computed torch's way.
+    """
+    items = iter(items)
+    first = list(islice(items, 2))
+    if len(first) < 2 or threads < 2:
+        yield from map(compute, chain(first, items))
+        return
+    pending: deque[Future[Result]] = deque()
+    with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        try:
+            for item in chain(first, items):
+                pending.append(pool.submit(compute, item))
+                if len(pending) > 2 * threads:  # bounds what is tokenised ahead and what waits to be collected
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
+        finally:
+            for future in pending:
+                future.cancel()
+            torch.set_num_threads(threads)  # a worker's 1 is also what later threads of the process would begin with
