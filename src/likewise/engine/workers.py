@@ -25,6 +25,7 @@ def in_threads(compute: Callable[[Item], Result], items: Iterable[Item], threads
         yield from map(compute, chain(first, items))
         return
     pending: deque[Future[Result]] = deque()
+    before = torch.get_num_threads()
     with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
         try:
             for item in chain(first, items):
@@ -36,4 +37,4 @@ def in_threads(compute: Callable[[Item], Result], items: Iterable[Item], threads
         finally:
             for future in pending:
                 future.cancel()
-            torch.set_num_threads(threads)  # a worker's 1 is also what later threads of the process would begin with
+            torch.set_num_threads(before)  # a worker's 1 is also what later threads of the process would begin with
