@@ -39,8 +39,10 @@ def locate(
 
     Raises:
         FileNotFoundError: None of them has it; the message says what was tried and what to do.
-        ValueError: The embedded model's weights are not the true ones.
+        ValueError: The name is empty, or the embedded model's weights are not the true ones.
     """
+    if not name.strip():
+        raise ValueError("the model's name is empty; give a folder, or a name on the Hub")
     tried = [f"the local folder {name}"]
     if Path(name).is_dir():
         return Location(Path(name), "local folder")
@@ -94,7 +96,7 @@ def embedded_folder() -> Path | None:
 
 
 def _repositories(name: str) -> list[str]:
-    if name.startswith((".", "/", "~")) or name.count("/") > 1 or "\\" in name or not name:
+    if name.startswith((".", "/", "~")) or name.count("/") > 1 or "\\" in name:
         return []  # a path, not a name
     return [name] if "/" in name else [f"sentence-transformers/{name}", name]
 
@@ -125,10 +127,6 @@ def _downloaded(repository: str, cache: str | None, revision: str | None, token:
     from huggingface_hub import hf_hub_download, snapshot_download
     from huggingface_hub.errors import EntryNotFoundError
 
-    # Asked for by itself first, so that the cache keeps a record where a repository has none.
-    with suppress(EntryNotFoundError):
-        hf_hub_download(repository, "modules.json", cache_dir=cache, revision=revision, token=token)
-
     def fetch(patterns: list[str]) -> Path:
         folder = snapshot_download(
             repository,
@@ -141,7 +139,13 @@ def _downloaded(repository: str, cache: str | None, revision: str | None, token:
         return Path(folder)
 
     folder = fetch(WANTED)
-    return folder if any(folder.rglob("*.safetensors")) else fetch([*WANTED, "*.bin"])
+    if not any(folder.rglob("*.safetensors")):
+        folder = fetch([*WANTED, "*.bin"])
+    if not (folder / "modules.json").exists():
+        # Asked for by itself, so that the cache keeps a record that the repository has none.
+        with suppress(EntryNotFoundError):
+            hf_hub_download(repository, "modules.json", cache_dir=cache, revision=revision, token=token)
+    return folder
 
 
 def _first_line(error: Exception) -> str:
