@@ -1,0 +1,190 @@
+"""Exact nearest neighbours: everything is compared with everything, block by block.
+
+The k best of each query are kept while blocks of the corpus pass by. Beside the embeddings, only a table of scores of
+one block of queries by one block of the corpus is in memory.
+
+The last bits of a matrix product depend on the shape of the matrices. So products in float32 only choose contenders,
+with a margin for their rounding; the contenders are scored again in float64, and rounded to float32. The result is the
+same to the bit whatever the blocks, and whichever queries share them.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from likewise.similarity import as_floats, cos_sim, dot_score, is_tensor, lengths, normalize_embeddings
+
+_NOWHERE = np.iinfo(np.int64).max  # the index in a place that nothing has taken yet, so that it loses every tie
+_PAIRED_NUMBERS = 2**17  # on each side of the pairs that are scored again at once: larger arrays leave the cache
+
+
+def top_k(
+    queries: Any,
+    corpus: Any,
+    k: int,
+    score: Callable[[Any, Any], Any] = cos_sim,
+    query_block: int = 256,
+    corpus_block: int | None = None,
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """The ``k`` rows of ``corpus`` with the highest score for each row of ``queries``: scores and row numbers.
+
+    queries (n, dim) and corpus (m, dim) are arrays, lists or tensors; a single vector (dim,) counts as one row. Both
+    results are (n, min(k, m)), best first; equal scores stand in the order of the corpus.
+
+    ``score`` takes a block of queries and a block of the corpus and returns their table of scores, higher for better.
+    cos_sim and dot_score of likewise.similarity run as float32 products on the CPU. Any other function gets the blocks
+    as they are, tensors on their device.
+
+    The blocks, in rows, bound the memory and do not change the result. By default ``corpus_block`` is 8,192 (a table of
+    8 MiB), up to 65,536 for a large ``k``, because joining long lists takes time.
+
+    Raises ValueError for NaN and infinity in the embeddings, NaN in the scores, and shapes that do not fit.
+    """
+    if corpus_block is None:
+        corpus_block = min(max(8192, 64 * k), 65536)
+    if k < 0 or query_block < 1 or corpus_block < 1:
+        raise ValueError(f"k must be at least 0 and blocks at least 1, but {k=}, {query_block=}, {corpus_block=}")
+    queries, corpus = _rows(queries, "queries"), _rows(corpus, "corpus")
+    shape = (len(queries), min(k, len(corpus)))
+    scores, indices = np.full(shape, -np.inf, np.float32), np.full(shape, _NOWHERE, np.int64)
+    if 0 in shape:
+        return scores, indices
+    if queries.shape[1] != corpus.shape[1]:
+        shapes = f"{tuple(queries.shape)} and {tuple(corpus.shape)}"
+        raise ValueError(f"queries and corpus must have the same dimension, but their shapes are {shapes}")
+
+    contenders = _by_product if score in (cos_sim, dot_score) else partial(_by_function, score)
+    for first in range(0, len(corpus), corpus_block):
+        corpus_part = _block(corpus, first, corpus_block, "corpus", score)
+        for start in range(0, len(queries), query_block):
+            query_part = _block(queries, start, query_block, "queries", score)
+            part = slice(start, start + query_block)
+            rows, columns, values = contenders(query_part, corpus_part, scores[part])
+            scores[part], indices[part] = _merged(scores[part], indices[part], rows, columns + first, values)
+    return scores, indices
+
+
+_top_k = top_k  # semantic_search has an argument of the same name
+
+
+def semantic_search(
+    query_embeddings: Any,
+    corpus_embeddings: Any,
+    query_chunk_size: int = 100,
+    corpus_chunk_size: int = 500000,
+    top_k: int = 10,
+    score_function: Callable[[Any, Any], Any] = cos_sim,
+) -> list[list[dict[str, int | float]]]:
+    """For each query its ``top_k`` best corpus entries, ``{"corpus_id": row number, "score": score}``, best first.
+
+    query_embeddings (n, dim), or (dim,) for one query, and corpus_embeddings (m, dim) are arrays, lists or tensors, and
+    ``score_function`` is as ``score`` of top_k. The chunk sizes, in rows, bound the memory of a function of your own;
+    with cos_sim and dot_score they do nothing, because there the smaller blocks of top_k are faster. Raises ValueError
+    as top_k does.
+    """
+    chunks = {"query_block": query_chunk_size, "corpus_block": corpus_chunk_size}
+    blocks = {} if score_function in (cos_sim, dot_score) else chunks
+    scores, indices = _top_k(query_embeddings, corpus_embeddings, top_k, score_function, **blocks)
+    return [
+        [{"corpus_id": index, "score": score} for index, score in zip(*row, strict=True)]
+        for row in zip(indices.tolist(), scores.tolist(), strict=True)
+    ]
+
+
+def _rows(embeddings: Any, name: str) -> Any:
+    """The matrix (rows, dim) of an array or a tensor in its own type of number, of a list in float32."""
+    matrix = embeddings if is_tensor(embeddings) or isinstance(embeddings, np.ndarray) else as_floats(embeddings)
+    if matrix.ndim == 1:
+        return matrix[None] if len(matrix) else matrix.reshape(0, 0)  # (0,) is what encoding no text gives
+    if matrix.ndim != 2:
+        raise ValueError(f"{name} must have the shape (rows, dim) or (dim,), not {tuple(matrix.shape)}")
+    return matrix
+
+
+def _block(matrix: Any, first: int, size: int, name: str, score: object) -> Any:
+    """``size`` rows, checked: in float32 for products, of length 1 for the cosine, as they are for other functions."""
+    block = matrix[first : first + size]
+    floats = as_floats(block)
+    if score in (cos_sim, dot_score):
+        with np.errstate(over="ignore"):  # infinity is reported below
+            floats = np.ascontiguousarray(_as_array(floats), np.float32)
+    wrong = np.flatnonzero(~np.isfinite(_as_array(lengths(floats))))
+    if len(wrong):
+        cause = f"NaN, infinity or numbers too large for {floats.dtype}"
+        raise ValueError(f"row {first + wrong[0]} of {name}, counted from 0, holds {cause}")
+    if score is cos_sim:
+        return normalize_embeddings(floats)
+    return floats if score is dot_score else block
+
+
+def _as_array(values: Any) -> NDArray[Any]:
+    return as_floats(values).detach().cpu().numpy() if is_tensor(values) else np.asarray(values)
+
+
+def _by_product(
+    queries: NDArray[np.float32], corpus: NDArray[np.float32], best: NDArray[np.float32]
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
+    """Rows, columns and dot products of all pairs that can be among the best."""
+    longest = lengths(queries).max() * lengths(corpus).max()
+    # A float32 sum of dim products, in any order, is wrong by at most dim · 2⁻²⁴ · |query| · |entry| (Higham 2002,
+    # section 3.1): two sums are compared, hence the double; the 4 covers roundings of scores and margin themselves.
+    margin = (queries.shape[1] + 4) * np.finfo(np.float32).eps * longest + np.finfo(np.float32).tiny
+    rows, columns = _contenders(queries @ corpus.T, best, margin)
+    values = np.empty(len(rows), np.float32)
+    at_once = max(1, _PAIRED_NUMBERS // max(1, queries.shape[1]))
+    for start in range(0, len(rows), at_once):
+        pairs = slice(start, start + at_once)
+        left, right = queries[rows[pairs]].astype(np.float64), corpus[columns[pairs]].astype(np.float64)
+        values[pairs] = np.einsum("ij,ij->i", left, right)
+    return rows, columns, values
+
+
+def _by_function(
+    score: Callable[[Any, Any], Any], queries: Any, corpus: Any, best: NDArray[np.float32]
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
+    """Rows, columns and scores of all pairs that can be among the best."""
+    table = _as_array(score(queries, corpus)).astype(np.float32, copy=False)
+    expected = (len(queries), len(corpus))
+    if table.shape != expected:
+        raise ValueError(f"the score function must return a table of shape {expected}, but returned {table.shape}")
+    if np.isnan(table).any():
+        raise ValueError("the score function returned NaN")
+    rows, columns = _contenders(table, best, np.float32(0))
+    return rows, columns, table[rows, columns]
+
+
+def _contenders(
+    table: NDArray[np.float32], best: NDArray[np.float32], margin: np.float32
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Rows and columns of the entries that can be among the k best, in the order of the table.
+
+    table (queries, entries); best (queries, k) are the scores of the best so far, in falling order.
+    """
+    k = best.shape[1]
+    floor = best[:, -1] - margin
+    fitting = table >= floor[:, None]
+    if table.shape[1] > k and np.count_nonzero(fitting) > 2 * best.size:  # so many, as in the first block: look closer
+        floor = np.maximum(floor, np.partition(table, -k, axis=1)[:, -k] - margin)
+        fitting = table >= floor[:, None]
+    return np.divmod(np.flatnonzero(fitting), table.shape[1])
+
+
+def _merged(
+    scores: NDArray[np.float32],
+    indices: NDArray[np.int64],
+    rows: NDArray[np.int64],
+    new_indices: NDArray[np.int64],
+    new_scores: NDArray[np.float32],
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """The k best of each row after the contenders of one block: (queries, k) each, equal scores by index."""
+    queries, k = scores.shape
+    all_rows = np.concatenate([np.repeat(np.arange(queries), k), rows])
+    all_indices = np.concatenate([indices.ravel(), new_indices])
+    all_scores = np.concatenate([scores.ravel(), new_scores])
+    order = np.lexsort((all_indices, -all_scores, all_rows))
+    starts = np.searchsorted(all_rows[order], np.arange(queries))
+    chosen = order[starts[:, None] + np.arange(k)]
+    return all_scores[chosen], all_indices[chosen]
