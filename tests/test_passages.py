@@ -28,6 +28,7 @@ MARKS = "#-*+_`~>|[]()<>!\\&:={}^ \n\n\n\t0"
         ["J. R. Hartley and A. B. Yehoshua signed it.", "So did I.", "We all did."],
         ["Pi is about 3.14 and e is 2.718.", "Version 2.0.1 of node.js came later."],
         ["See Fig. 3, p. 12 and Vol. 2.", "Results by Ito et al. (2019) agree, cf. Table 4, e.g. the first row."],
+        ["Is she a Dr?", "She is a dr .", "Ask her .", "(Dr. Abe came too.)"],
         ["He said no.", "Then he left.", "It was No. 7 on the list."],
         ["Apples, pears, etc. are sold here.", "Nuts, etc.", "The shop of Bell Inc. Ltd. is open."],
         ['"Stop!" she cried.', '"Why?"', "He shrugged.", "(It was late.)", "“Go.”", "‘Now?’", "[Later.]"],
@@ -95,6 +96,8 @@ def test_a_long_paragraph_is_cut_at_sentences_into_similar_parts() -> None:
     text = "".join(f"Sentence number {n:03} of this paragraph is here.\n" for n in range(10))  # 46 characters each
     found = passages(text, "", markdown=False, max_characters=400)
     assert [(passage.line, len(passage.text)) for passage in found] == [(1, 281), (7, 187)]
+    found = passages(text, "", markdown=False, max_characters=200)
+    assert [(passage.line, len(passage.text)) for passage in found] == [(1, 187), (5, 187), (9, 93)]
     assert all(passage.text.startswith("Sentence") and passage.text.endswith("here.") for passage in found)
     words = passages("word " * 100, "", markdown=False, max_characters=400)
     assert [len(passage.text) for passage in words] == [254, 244]
@@ -117,6 +120,7 @@ def test_an_impossible_length_is_refused() -> None:
         passages("text", "", markdown=False, max_characters=0)
 
 
+LONG = " ".join(["word"] * 60)  # 299 characters: worth reading by itself
 DOCUMENT = """\
 ---
 title: left out
@@ -212,16 +216,27 @@ def test_a_markdown_document_becomes_prose_with_lines_and_headings() -> None:
         ("1. a\n  lazy\n\n    same item", ["a lazy same item"]),
         ("In the year\n1986. It rained.", ["In the year 1986. It rained."]),
         ("a\n\n    left out\n\nb", ["a b"]),
+        ("a\n\n\tleft out\n\nb", ["a b"]),
+        ("a\n\n    > left out\n\nb", ["a b"]),
+        ("> a\n>\n>    b", ["a b"]),
+        ("a\n*\nb", ["a * b"]),
+        ("|-|\n\na | b\n\n|-|-|", ["|-| a | b |-|-|"]),
+        ("|a|b|\n|-|-|\n|`x\\|y`|2|", ["a, b; x|y, 2"]),
+        (f"{LONG}\n> {LONG}\n\n{LONG}", [LONG] * 3),
+        ("```\n```python\nleft out\n```\nb", ["b"]),
         ("```\n> ```\nleft out\n```\nb", ["b"]),
         ("> ```\n> left out\n\nb", ["b"]),
         ("- ```\n  left out\n  ```\n  b", ["b"]),
         ("a\n```\nleft out, never closed", ["a"]),
         ("<!--\n\nleft out\n\n-->\nb", ["b"]),
         ("a <!-- left out --> b", ["a b"]),
+        ("<!-- left out --> b", ["b"]),
+        ("<style>left out</style>\nb", ["b"]),
         ("<script>\nleft out\n\nleft out</script>\n<p align='left'>b</p>", ["b"]),
         ("> [!NOTE]\n> a", ["a"]),
         ("- [x] a\n- not [x] b", ["a; not [x] b"]),
         ("---\n\na", ["a"]),
+        ("---\n\na\n\n---\n\nb", ["a b"]),
         ("---\nnever closed", ["never closed"]),
         ("+++\nleft = 'out'\n+++\na", ["a"]),
         ("a | b\n--- | ---\n", ["a, b"]),
@@ -239,6 +254,12 @@ def test_a_markdown_document_becomes_prose_with_lines_and_headings() -> None:
 )
 def test_markdown_details(text: str, expected: list[str]) -> None:
     assert [passage.text for passage in passages(text.replace("\n", "\r\n"), "", markdown=True)] == expected
+
+
+def test_markup_over_several_lines_keeps_the_line_count() -> None:
+    text = "One&NewLine;[two](three\n'four') five.\n<b\nclass='x'>Six</b>.\nSeven <!-- left\nout --> eight.\nNine."
+    found = passages(text, "", markdown=True, max_characters=14)
+    assert [(p.line, p.text) for p in found] == [(1, "One two five."), (4, "Six."), (5, "Seven eight."), (7, "Nine.")]
 
 
 def test_headings_with_the_same_words_are_not_merged() -> None:

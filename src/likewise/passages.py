@@ -373,9 +373,10 @@ def _cells(row: str) -> str:
 
 
 # Each pattern stops at the next character of its own kind, so that a mark which is never closed costs no second pass.
-PROTECTED = re.compile(
+ANY_MARKUP = re.compile(r"[\\`*_~<\[&]")
+PROTECTED = re.compile(  # \* or `code` or <address>: what is in it is no markup
     r"\\([!-/:-@\[-`{-~])|(?<!`)(`+)(?!`)([^`]+)\2(?!`)|<(\w+:[^\s<>]*|[^\s<>@]+@[^\s<>]+)>"
-)  # \* `code` <address>
+)
 KEPT = re.compile("\0(\\d+)\0")  # where one of them was
 COMMENT = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
 TAG = re.compile(r"</?([A-Za-z][\w-]*)(?:\s+[\w:@.-]+(?:\s*=\s*(?:\"[^\"]*\"|'[^']*'|[^\s\"'=<>`]+))?)*\s*/?>")
@@ -386,7 +387,9 @@ LINK = re.compile(
 REFERENCE = re.compile(r"(?<!\])!?\[(?P<words>[^\[\]]*)\](?:\[(?P<label>[^\[\]]*)\])?")
 MARK = re.compile(r"\[[\^!][^\[\]\s]+\]")  # of a footnote, [^1], and of GitHub's notes, [!NOTE]
 EMPHASIS = re.compile(
-    r"(\*{1,3})(?=[^\s*])(?P<words>[^*]+)(?<=\S)\1|(?<!\w)(_{1,3})(?=[^\s_])(?P<low>[^_]+)(?<=\S)\3(?!\w)|~~(?P<struck>[^~]+)~~"
+    r"(\*{1,3})(?=[^\s*])(?P<words>[^*]+)(?<=\S)\1"
+    r"|(?<!\w)(_{1,3})(?=[^\s_])(?P<low>[^_]+)(?<=\S)\3(?!\w)"
+    r"|~~(?P<struck>[^~]+)~~"
 )
 ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
 WITHIN_WORDS = re.compile("a|abbr|b|cite|code|em|i|kbd|mark|q|s|small|span|strong|sub|sup|tt|u|var")
@@ -394,6 +397,8 @@ WITHIN_WORDS = re.compile("a|abbr|b|cite|code|em|i|kbd|mark|q|s|small|span|stron
 
 def _prose(text: str, labels: set[str]) -> str:
     """The words of a block without its inline markup; the line ends stay, so that a word's line can be counted."""
+    if not ANY_MARKUP.search(text):  # as in most blocks; half of the time is saved
+        return text
     kept: list[re.Match[str]] = []
 
     def keep(protected: re.Match[str]) -> str:
