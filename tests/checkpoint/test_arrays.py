@@ -1,6 +1,7 @@
 """Weights survive the way to the disk and back; what is no weights file is one clear error and runs nothing."""
 
 import json
+import mmap
 import pickle
 import re
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays_st
 from numpy.typing import NDArray
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from likewise.checkpoint.arrays import NamedArrays, read_arrays, write_arrays
@@ -61,6 +63,23 @@ def test_others_read_what_is_written(tmp_path: Path) -> None:
         np.testing.assert_array_equal(tensor.numpy(), arrays[name], strict=True)
 
 
+def test_the_file_says_that_its_arrays_are_pytorchs(tmp_path: Path) -> None:
+    write_arrays(tmp_path / "model.safetensors", {"a": np.zeros(3, dtype=np.float32)})
+    with safe_open(tmp_path / "model.safetensors", framework="numpy") as file:
+        assert file.metadata() == {"format": "pt"}  # Transformers 4 refuses a file without it
+
+
+@given(arrays=NAMED_ARRAYS.filter(lambda arrays: "__metadata__" not in arrays))
+def test_each_array_is_written_where_its_type_may_lie(tmp_path_factory: pytest.TempPathFactory, arrays: Arrays) -> None:
+    file = tmp_path_factory.mktemp("arrays") / "model.safetensors"
+    write_arrays(file, arrays)
+    content = file.read_bytes()
+    data_start = 8 + int.from_bytes(content[:8], "little")
+    header = json.loads(content[8:data_start])
+    for name, array in arrays.items():
+        assert (data_start + header[name]["data_offsets"][0]) % array.itemsize == 0
+
+
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.float16, torch.int64, torch.int32, torch.uint8])
 def test_what_others_write_is_read(tmp_path: Path, dtype: torch.dtype) -> None:
     tensors = {"a": torch.arange(6).reshape(2, 3).to(dtype), "none": torch.empty(0, 3, dtype=dtype)}
@@ -98,6 +117,16 @@ def test_arrays_may_lie_at_odd_addresses(tmp_path: Path, padding: int, before: i
     array = read_arrays(tmp_path)["values"]
     assert array.flags.aligned
     np.testing.assert_array_equal(array, values)
+
+
+@pytest.mark.parametrize("size", [200, mmap.ALLOCATIONGRANULARITY])
+def test_a_file_may_hold_empty_arrays_only(tmp_path: Path, size: int) -> None:
+    header = {"none": {"dtype": "F32", "shape": [0, 4], "data_offsets": [0, 0]}}
+    content = safetensors_bytes(header, b"")
+    content = safetensors_bytes(header, b"", padding=size - len(content))
+    assert len(content) == size
+    (tmp_path / "model.safetensors").write_bytes(content)
+    assert_equal(read_arrays(tmp_path), {"none": np.empty((0, 4), dtype=np.float32)})
 
 
 def test_changing_an_array_leaves_the_file_alone(tmp_path: Path) -> None:

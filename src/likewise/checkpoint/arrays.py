@@ -91,7 +91,7 @@ def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]], bfloat16: Colle
 
 def widened(bfloat16: NDArray[np.uint16]) -> NDArray[np.float32]:
     """bfloat16 bits → float32: a bfloat16 is the upper half of a float32."""
-    return np.asarray(bfloat16.astype(np.uint32) << 16).view(np.float32)
+    return (bfloat16.astype(np.uint32) << 16).view(np.float32)
 
 
 def narrowed(array: NDArray[np.float32]) -> NDArray[np.uint16]:
