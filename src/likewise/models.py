@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
@@ -168,7 +169,8 @@ class Pooling:
 class Dense:
     """A linear layer on the sentence vector, then ``activation_function`` (a torch.nn module or its name).
 
-    Weights are new, drawn by torch, unless ``init_weight`` (out, in), ``init_bias`` (out,) or a checkpoint give them.
+    Weights are new, drawn by torch, unless ``init_weight`` (out, in), ``init_bias`` (out,) or a checkpoint give them;
+    a bias that does not come with its weight begins at zero.
     """
 
     in_features: int
@@ -178,7 +180,7 @@ class Dense:
     init_weight: Any = None
     init_bias: Any = None
     use_residual: bool = False
-    arrays: Mapping[str, NDArray[Any]] = field(default_factory=dict, repr=False)
+    arrays: dict[str, NDArray[Any]] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         if self.activation_function is None:
@@ -188,6 +190,8 @@ class Dense:
             self.activation_function = f"{kind.__module__}.{kind.__qualname__}"
         given = {"linear.weight": self.init_weight, "linear.bias": self.init_bias if self.bias else None}
         self.arrays = dict(self.arrays) | {name: _array(value) for name, value in given.items() if value is not None}
+        if self.bias and "linear.weight" in self.arrays:
+            self.arrays.setdefault("linear.bias", np.zeros(self.out_features, dtype=np.float32))
         self.init_weight = self.init_bias = None
 
     def get_embedding_dimension(self) -> int:
@@ -207,7 +211,7 @@ class LayerNorm:
     """Layer normalisation of the sentence vector, with learned scale and shift."""
 
     dimension: int
-    arrays: Mapping[str, NDArray[Any]] = field(default_factory=dict, repr=False)
+    arrays: dict[str, NDArray[Any]] = field(default_factory=dict, repr=False)
 
     def saved_settings(self) -> dict[str, Any]:
         """What the module's config.json holds."""
@@ -286,6 +290,4 @@ def _known(settings: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
 
 
 def _array(value: Any) -> NDArray[Any]:
-    import numpy as np
-
     return np.asarray(value.detach().cpu() if hasattr(value, "detach") else value, dtype=np.float32)

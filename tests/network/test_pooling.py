@@ -116,3 +116,15 @@ def test_values_below_zero_survive_the_maximum() -> None:
     hidden = -drawn(12, seed=0).abs() - 1
     actual = Pooling(["max"], include_prompt=False)(hidden, batch_of([5, 7], prompts=[2, 0]))
     np.testing.assert_array_equal(actual, text_by_text(hidden, [5, 7], [2, 0], ["max"]))
+
+
+@pytest.mark.parametrize("mode", sorted(POOLINGS))
+def test_a_text_without_tokens_gets_the_zero_vector_and_leaves_its_neighbours_alone(mode: str) -> None:
+    hidden = torch.randn(5, 4, generator=torch.Generator().manual_seed(1))
+    with_empty = PackedTokens(torch.zeros(5, dtype=torch.int32), torch.tensor([0, 0, 3, 3, 5, 5]), 3)
+    without = PackedTokens(torch.zeros(5, dtype=torch.int32), torch.tensor([0, 3, 5]), 3)
+    vectors = Pooling([mode])(hidden, with_empty)
+    torch.testing.assert_close(vectors[[1, 3]], Pooling([mode])(hidden, without))
+    assert not vectors[[0, 2, 4]].any()
+    nothing = PackedTokens(torch.zeros(0, dtype=torch.int32), torch.tensor([0, 0]), 0)
+    assert not Pooling([mode])(hidden[:0], nothing).any()

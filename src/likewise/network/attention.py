@@ -13,14 +13,15 @@ def packed_attention(
     query, key, value (tokens, heads, width); offsets (texts + 1,); the result (tokens, heads, width).
     Neighbouring texts of equal length are computed together, so texts sorted by length are computed fastest.
     """
-    if len(offsets) == 2:
+    if len(offsets) == 2 and max_length:
         return _equal_lengths(query, key, value, 1, max_length, dropout)
     lengths, counts = torch.unique_consecutive(offsets.diff(), return_counts=True)
-    mixed = []
+    mixed = [value[:0]]  # what remains of texts without tokens
     start = 0
     for length, texts in zip(lengths.tolist(), counts.tolist(), strict=True):
         run = slice(start, start + texts * length)
-        mixed.append(_equal_lengths(query[run], key[run], value[run], texts, length, dropout))
+        if length:
+            mixed.append(_equal_lengths(query[run], key[run], value[run], texts, length, dropout))
         start = run.stop
     return torch.cat(mixed)
 

@@ -9,7 +9,10 @@ from likewise.network.packed import PackedTokens
 
 
 class Pooling(nn.Module):
-    """The poolings called ``modes``, side by side; sums and means are taken in float32."""
+    """The poolings called ``modes``, side by side; sums and means are taken in float32.
+
+    A text without tokens, as a tokenizer without special tokens makes of an empty one, gets the zero vector.
+    """
 
     def __init__(self, modes: Sequence[str], include_prompt: bool = True):
         super().__init__()
@@ -20,18 +23,21 @@ class Pooling(nn.Module):
         """(tokens, hidden) → (texts, modes * hidden)."""
         hidden = hidden.float()
         skipped = None if self.include_prompt else tokens.prompt_lengths
-        return torch.cat([POOLINGS[mode](hidden, tokens, skipped) for mode in self.modes], dim=1)
+        if not len(hidden):
+            return hidden.new_zeros(len(tokens.lengths), len(self.modes) * hidden.shape[1])
+        vectors = torch.cat([POOLINGS[mode](hidden, tokens, skipped) for mode in self.modes], dim=1)
+        return vectors.masked_fill((tokens.lengths == 0)[:, None], 0)
 
 
 def cls(hidden: Tensor, tokens: PackedTokens, skipped: Tensor | None) -> Tensor:
     """The first token's vector; after a prompt that is left out, the first one behind it."""
     first = tokens.offsets[:-1] if skipped is None else tokens.offsets[:-1] + skipped
-    return hidden[first]
+    return hidden[first.clamp(max=len(hidden) - 1)]
 
 
 def last_token(hidden: Tensor, tokens: PackedTokens, skipped: Tensor | None) -> Tensor:
     """The last token's vector."""
-    return hidden[tokens.offsets[1:] - 1]
+    return hidden[(tokens.offsets[1:] - 1).clamp(min=0)]
 
 
 def mean(hidden: Tensor, tokens: PackedTokens, skipped: Tensor | None) -> Tensor:
