@@ -142,7 +142,7 @@ Prices
 |:----|------:|
 | `green` | 2 |
 | black | [3](x.md "three") |
-no row any more
+a row without bars
 
 ### Notes {#notes}
 
@@ -192,7 +192,7 @@ def test_a_markdown_document_becomes_prose_with_lines_and_headings() -> None:
     assert whole == [
         (5, "", "Before any heading."),
         (9, "The tea house", "Opens early, closes at 5 p.m. Bring my_own_cup, please!"),
-        (17, "The tea house > Prices", "Tea, Price | cup; green, 2; black, 3 no row any more"),
+        (17, "The tea house > Prices", "Tea, Price | cup; green, 2; black, 3; a row without bars"),
         (
             25,
             "The tea house > Prices > Notes",
@@ -230,9 +230,11 @@ def test_a_markdown_document_becomes_prose_with_lines_and_headings() -> None:
         ("a\n```\nleft out, never closed", ["a"]),
         ("<!--\n\nleft out\n\n-->\nb", ["b"]),
         ("a <!-- left out --> b", ["a b"]),
-        ("<!-- left out --> b", ["b"]),
+        ("<!-- left out --> left out\nb", ["b"]),
         ("<style>left out</style>\nb", ["b"]),
-        ("<script>\nleft out\n\nleft out</script>\n<p align='left'>b</p>", ["b"]),
+        ("<script>\nleft out\n\nleft out</script>\nb", ["b"]),
+        ("<p align='left'>left out\nleft out</p>\n\nb", ["b"]),
+        ("<details>\n<summary>left out</summary>\n\nb\n\n</details>", ["b"]),
         ("> [!NOTE]\n> a", ["a"]),
         ("- [x] a\n- not [x] b", ["a; not [x] b"]),
         ("---\n\na", ["a"]),
@@ -242,6 +244,10 @@ def test_a_markdown_document_becomes_prose_with_lines_and_headings() -> None:
         ("a | b\n--- | ---\n", ["a, b"]),
         ("a\n\n- # b #\n  c", ["a b c"]),
         ("\ufeff", ["\ufeff"]),
+        ("a[^1] b[^n]\n\n[^1]: one\n[^n]: two\n\n    three", ["a b one; two three"]),
+        ("\xa0\xa0\xa0\xa0a\rb\u2028c\x0bd\x1fe", ["a b c d e"]),
+        ("[a](javascript:x) ![b](data:image/svg+xml,x) [c](<http://[d>)", ["a b c"]),
+        ("> # a {#b}\n> c\n\nd\n# {#e}", ["a c d"]),
         ("a\0b &#0; &#99999999; &unknown;", ["a\ufffdb \ufffd &#99999999; &unknown;"]),
         ("<a@b.org> <https://a.org/x_y_z> <3 a>", ["a@b.org https://a.org/x_y_z <3 a>"]),
         ("[![badge](a.svg)](b) [![badge][a]][b] [c][] [D]\n\n[a]: x\n[b]: y\n[C]: z\n[d]: z", ["badge badge c D"]),
@@ -260,6 +266,16 @@ def test_markup_over_several_lines_keeps_the_line_count() -> None:
     text = "One&NewLine;[two](three\n'four') five.\n<b\nclass='x'>Six</b>.\nSeven <!-- left\nout --> eight.\nNine."
     found = passages(text, "", markdown=True, max_characters=14)
     assert [(p.line, p.text) for p in found] == [(1, "One two five."), (4, "Six."), (5, "Seven eight."), (7, "Nine.")]
+    text = (
+        "> \xa0\n> \xa0One `two\n> three` four.\n> ![Five\n> six](seven) eight.\n> Nine [ten\n> ten]( ten).\n> The end."
+    )
+    found = passages(text, "", markdown=True, max_characters=20)
+    assert [(p.line, p.text) for p in found] == [
+        (2, "One two three four."),
+        (4, "Five six eight."),
+        (6, "Nine ten ten."),
+        (8, "The end."),
+    ]
 
 
 def test_headings_with_the_same_words_are_not_merged() -> None:
@@ -433,6 +449,12 @@ EVIL += [
     "[a]: b\n",
     "    ",
 ]
+
+
+@pytest.mark.parametrize(("repeated", "after"), [(">", ["b"]), ("> - ", ["b"]), ("- ", []), ("1. ", [])])
+def test_deep_nesting_is_read_and_the_deepest_is_left_out(repeated: str, after: list[str]) -> None:
+    assert [p.text for p in passages(repeated * 12 + "deep", "", markdown=True)] == ["deep"]
+    assert [p.text for p in passages(repeated * 100_000 + "left out\n\nb", "", markdown=True)] == after
 
 
 @pytest.mark.parametrize("repeated", EVIL)
