@@ -24,6 +24,7 @@ ROOMS = [  # each uses itself and those above it
     "network",
     "engine",
     "progress",
+    "saving",
     "description",
     "similarity",
     "sentence_transformer",

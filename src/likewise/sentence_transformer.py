@@ -6,7 +6,6 @@ import logging
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
@@ -15,14 +14,12 @@ from numpy.typing import NDArray
 from likewise import models
 from likewise.arguments import check_encode_arguments, only, prompts_of, refuse_others, refuse_unsupported
 from likewise.checkpoint.locate import locate
-from likewise.checkpoint.names import stored_name
 from likewise.checkpoint.settings import read_checkpoint
-from likewise.checkpoint.write import EncoderFiles, ModuleFiles, write_checkpoint
 from likewise.description import ModelDescription, describe
 from likewise.engine import Engine, dtype_name
 from likewise.engine.live import LiveModel
-from likewise.files import whole_folder
 from likewise.progress import with_progress
+from likewise.saving import save_model
 from likewise.similarity import SimilarityFunction, normalize_embeddings
 from likewise.tokens import TokenBatch, batches_by_length, prompt_length, texts_of, tokenize
 
@@ -361,22 +358,6 @@ class SentenceTransformer:
         The layout is the one that sentence-transformers 3.4 to 6.x reads. What ``path`` held before is replaced; other
         files there stay.
         """
-        transformer, pooling = self._transformer, self._pooling
-        model_type = transformer.settings.model_type
-        arrays = {stored_name(model_type, name): array for name, array in self._live.encoder_arrays().items()}
-        is_bfloat16 = {} if self._live.has_network else transformer.arrays
-        encoder = EncoderFiles(
-            config=transformer.config,
-            settings={"max_seq_length": self.max_seq_length, "do_lower_case": transformer.do_lower_case},
-            arrays=arrays,
-            bfloat16=[stored_name(model_type, n) for n in is_bfloat16 if transformer.arrays.dtype(n) == "bfloat16"],
-            tokenizer_folder=transformer.tokenizer_folder,
-            tokenizer_json=self.tokenizer.to_str(),
-        )
-        modules = [ModuleFiles("Pooling", pooling.saved_settings())]
-        for head, weights in zip(self._modules[2:], self._live.head_arrays(), strict=True):
-            assert not isinstance(head, models.Transformer)
-            modules.append(ModuleFiles(type(head).__name__, head.saved_settings(), weights))
         settings: dict[str, Any] = {
             "prompts": self.prompts,
             "default_prompt_name": self.default_prompt_name,
@@ -384,8 +365,7 @@ class SentenceTransformer:
         }
         if self.truncate_dim is not None:
             settings["truncate_dim"] = self.truncate_dim
-        with whole_folder(Path(path)) as folder:
-            write_checkpoint(folder, encoder, modules, settings)
+        save_model(self._live, settings, path)
 
     save = save_pretrained
 
