@@ -174,7 +174,8 @@ def test_the_cache_comes_before_the_hub(cache: Path, hub: Callable[..., Hub]) ->
 
 
 def test_the_hub_comes_last(cache: Path, hub: Callable[..., Hub]) -> None:
-    asked = hub(someone__encoder=(*WITH_MODULES, "README.md", "pytorch_model.bin", "onnx/model.onnx", "train.py"))
+    others = ("pytorch_model.bin", "onnx/config.json", "onnx/model.onnx", "openvino/config.json", "train.py")
+    asked = hub(someone__encoder=(*WITH_MODULES, "README.md", *others))
     location = locate("someone/encoder", token="secret", revision="main")
     assert location.origin == "Hugging Face Hub (someone/encoder)"
     assert sorted(file.name for file in location.folder.iterdir()) == sorted([*WITH_MODULES, "README.md"])

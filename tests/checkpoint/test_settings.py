@@ -100,6 +100,16 @@ def test_the_length_limit_is_the_tokenizers_where_there_is_no_other(folder: Path
     assert SentenceTransformer(folder).max_seq_length == 80
 
 
+def test_texts_are_lower_cased_where_the_settings_say_so(folder: Path) -> None:
+    tokenizer = read_object(folder / "tokenizer.json")
+    write(folder / "tokenizer.json", tokenizer | {"normalizer": None})
+    cased = SentenceTransformer(folder)
+    assert cased.tokenize(["KETTLE"]).ids.tolist() != cased.tokenize(["kettle"]).ids.tolist()
+    write(folder / "sentence_bert_config.json", {"do_lower_case": True})
+    lower = SentenceTransformer(folder)
+    assert lower.tokenize(["KETTLE"]).ids.tolist() == cased.tokenize(["kettle"]).ids.tolist()
+
+
 def test_an_encoder_in_a_folder_of_its_own_is_read(folder: Path) -> None:
     own = folder / "0_Transformer"
     own.mkdir()

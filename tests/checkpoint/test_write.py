@@ -45,7 +45,7 @@ def with_every_module(folder: Path) -> SentenceTransformer:
     modules: list[models.Module] = [
         models.Transformer(folder, max_seq_length=21, do_lower_case=True),
         models.Pooling(32, ["cls", "mean"], include_prompt=False),
-        models.Dense(64, 8, bias=False, activation_function=torch.nn.Identity(), init_weight=np.eye(8, 64)),
+        models.Dense(64, 8, False, torch.nn.Identity(), init_weight=np.eye(8, 64), init_bias=np.ones(8)),
         models.Dropout(0.25),
         models.Dense(8, 6, init_weight=np.ones((6, 8)), init_bias=np.arange(6)),
         models.LayerNorm(6, {"norm.weight": np.full(6, 2, "f"), "norm.bias": np.arange(6, dtype="f")}),
@@ -99,7 +99,9 @@ def test_a_saved_model_has_these_files_and_keys(folder: Path, tmp_path: Path) ->
     assert read(saved / "3_Dropout" / "config.json") == {"dropout": 0.25}
     assert read(saved / "5_LayerNorm" / "config.json") == {"dimension": 6}
     assert read(saved / "6_Normalize" / "config.json") == {}
-    np.testing.assert_array_equal(load_file(saved / "2_Dense" / "model.safetensors")["linear.weight"], np.eye(8, 64))
+    without_bias = load_file(saved / "2_Dense" / "model.safetensors")
+    assert without_bias.keys() == {"linear.weight"}
+    np.testing.assert_array_equal(without_bias["linear.weight"], np.eye(8, 64))
     assert load_file(saved / "4_Dense" / "model.safetensors").keys() == {"linear.weight", "linear.bias"}
     assert load_file(saved / "5_LayerNorm" / "model.safetensors").keys() == {"norm.weight", "norm.bias"}
 
