@@ -60,3 +60,14 @@ def test_items_are_taken_only_as_they_are_needed() -> None:
     assert next(results) == 0
     assert len(taken) <= 6
     results.close()  # type: ignore[attr-defined]
+
+
+def test_calls_that_overlap_leave_the_number_of_threads_as_it_was() -> None:
+    before = torch.get_num_threads()
+    results = [in_threads(lambda item: item, range(50), threads=2) for _ in range(3)]
+    for _ in range(10):
+        for result in results:
+            next(result)
+    for result in results:
+        list(result)
+    assert torch.get_num_threads() == before

@@ -55,13 +55,22 @@ class LiveModel:
         return self._network is not None
 
     def move(self, device: str | None, dtype: str) -> None:
-        """Compute on ``device`` and in ``dtype`` from now on."""
+        """Compute on ``device`` and in ``dtype`` from now on.
+
+        Raises:
+            ValueError: The device is not there.
+        """
         with self._lock:
-            self.device, self.dtype, self._engine = device, dtype, None
+            engine = None
             if self._network is not None:
                 from likewise.engine.torch import network_engine
 
-                self._engine = network_engine(self._network, device, dtype)
+                engine = network_engine(self._network, device, dtype)
+            elif device is not None:
+                from likewise.engine.torch import check_device
+
+                check_device(device)  # before anything changes: the model stays usable where it was
+            self.device, self.dtype, self._engine = device, dtype, engine
 
     def encoder_arrays(self) -> Mapping[str, NDArray[Any]]:
         """The encoder's weights as they are now, unrounded, under the library's names."""

@@ -81,11 +81,20 @@ def network_engine(network: SentenceNetwork, device: str | None, dtype: str) -> 
         ValueError: The device is not there.
     """
     device = device or default_device()
+    check_device(device)
+    return TorchEngine(network, device, dtype)
+
+
+def check_device(device: str) -> None:
+    """Refuse a device that is not there.
+
+    Raises:
+        ValueError: torch cannot use it.
+    """
     try:
         torch.empty(0, device=device)
     except (AssertionError, RuntimeError) as error:
         raise ValueError(f"the device {device!r} cannot be used here: {str(error).splitlines()[0]}") from error
-    return TorchEngine(network, device, dtype)
 
 
 def torch_engine(modules: Sequence[models.Module], device: str | None, dtype: str) -> TorchEngine:

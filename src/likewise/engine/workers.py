@@ -4,12 +4,17 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import chain, islice
+from threading import Lock
 from typing import TypeVar
 
 import torch
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+_lock = Lock()
+_running = 0  # calls that have workers now
+_before = 0  # torch's number of threads before the first of them
 
 
 def in_threads(compute: Callable[[Item], Result], items: Iterable[Item], threads: int) -> Iterator[Result]:
@@ -25,7 +30,7 @@ def in_threads(compute: Callable[[Item], Result], items: Iterable[Item], threads
         yield from map(compute, chain(first, items))
         return
     pending: deque[Future[Result]] = deque()
-    before = torch.get_num_threads()
+    _remember_threads()
     with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
         try:
             for item in chain(first, items):
@@ -37,4 +42,22 @@ def in_threads(compute: Callable[[Item], Result], items: Iterable[Item], threads
         finally:
             for future in pending:
                 future.cancel()
-            torch.set_num_threads(before)  # a worker's 1 is also what later threads of the process would begin with
+            _restore_threads()
+
+
+# A worker's single thread is also what later threads of the process would begin with, so the last call to end puts
+# back what the first one found.
+def _remember_threads() -> None:
+    global _running, _before
+    with _lock:
+        if _running == 0:
+            _before = torch.get_num_threads()
+        _running += 1
+
+
+def _restore_threads() -> None:
+    global _running
+    with _lock:
+        _running -= 1
+        if _running == 0:
+            torch.set_num_threads(_before)
