@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-TOKEN_BUDGET = 4096  # tokens computed together; larger batches leave the processor's cache and gain nothing
+TOKEN_BUDGET = 2048  # tokens computed together; larger batches leave the processor's cache and gain nothing
 QUERY_PROMPTS = ("query",)
 DOCUMENT_PROMPTS = ("document", "passage", "corpus")  # what encode_document looks for, in this order
 
