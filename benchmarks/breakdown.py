@@ -17,8 +17,9 @@ from torch._C._profiler import _ExperimentalConfig
 from torch.autograd.profiler_util import FunctionEvent
 from torch.profiler import ProfilerActivity, profile, record_function
 
-from likewise import SentenceTransformer, sentence_transformer
+from likewise import SentenceTransformer
 from likewise.engine.torch import TorchEngine
+from likewise.models import transformer
 from likewise.network import bert
 from likewise.network.attention import packed_attention
 from likewise.tokens import tokenize
@@ -53,7 +54,7 @@ def breakdown(folder: Path, texts: list[str]) -> str:
     plain = min(timed(lambda: model.encode(texts)) for _ in range(3))  # the first one warms up
     network = engine.network
     with (  # marked from outside: the library itself carries no code for the profiler
-        patch.object(sentence_transformer, "tokenize", marked(TOKENISING, tokenize)),
+        patch.object(transformer, "tokenize", marked(TOKENISING, tokenize)),
         patch.object(network.encoder.embeddings, "forward", marked(EMBEDDINGS, network.encoder.embeddings.forward)),
         patch.object(bert, "packed_attention", marked(ATTENTION, packed_attention)),
         patch.object(network, "pooled", marked(POOLING, network.pooled)),

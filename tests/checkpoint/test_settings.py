@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from likewise import SentenceTransformer, models
+from likewise.checkpoint.model_settings import ModelSettings, read_model_settings
 from likewise.checkpoint.settings import TRANSFORMER_SETTINGS, ModuleEntry, read_checkpoint, read_object
 from tests.tiny_checkpoints import tiny_encoder
 
@@ -43,7 +44,7 @@ def test_the_files_of_a_model_are_read(folder: Path) -> None:
         ModuleEntry("Pooling", folder / "1_Pooling", {"word_embedding_dimension": 32, "pooling_mode_cls_token": True}),
         ModuleEntry("Normalize", folder / "2_Normalize", {}),
     )
-    assert checkpoint.settings == {"prompts": {"query": "question: "}}
+    assert read_model_settings(folder).prompts == {"query": "question: "}
 
 
 def test_a_missing_folder_of_a_module_without_settings_is_no_fault(folder: Path) -> None:
@@ -56,7 +57,7 @@ def test_a_plain_encoder_gets_mean_pooling(tmp_path: Path) -> None:
     folder = tiny_encoder(tmp_path)
     checkpoint = read_checkpoint(folder)
     assert checkpoint.modules == (ModuleEntry("Transformer", folder, {}),)
-    assert checkpoint.settings == {}
+    assert read_model_settings(folder) == ModelSettings()
     plain = SentenceTransformer(folder, dtype="float32", device="cpu")
     modules: list[models.Module] = [models.Transformer(folder), models.Pooling(32, "mean")]
     built = SentenceTransformer(modules=modules, dtype="float32", device="cpu")
@@ -171,7 +172,7 @@ def test_bytes_that_are_no_text_are_told(folder: Path) -> None:
 def test_a_file_that_holds_no_object_is_told(name: str, text: str, folder: Path) -> None:
     write(folder / name, text)
     with pytest.raises(ValueError, match=r"must hold a JSON object|is not valid JSON") as found:
-        read_checkpoint(folder)
+        SentenceTransformer(folder)
     assert str(folder / name) in str(found.value)
     with pytest.raises(ValueError, match="JSON"):
         read_object(folder / name)
@@ -182,10 +183,19 @@ def test_a_folder_without_a_model_is_told(tmp_path: Path) -> None:
         read_checkpoint(tmp_path)
 
 
-@pytest.mark.parametrize("kind", ["sentence_transformers.models.CNN", "custom_code.modeling.Special"])
-def test_a_module_that_is_not_known_is_told(kind: str, folder: Path) -> None:
+def test_a_module_that_is_not_known_is_told(folder: Path) -> None:
+    kind = "sentence_transformers.models.SpladePooling"
     write(folder / "modules.json", [TRANSFORMER, POOLING, {"path": "2_Other", "type": kind}])
-    with pytest.raises(ValueError, match=f"a module {kind.rpartition('.')[2]}, which is not supported; supported are"):
+    with pytest.raises(ValueError, match="a module SpladePooling, which is not supported; supported are Transformer"):
+        SentenceTransformer(folder)
+
+
+@pytest.mark.parametrize(
+    "kind", ["custom_code.modeling.Transformer", "Pooling", "os.system", "sentence_transformers", ""]
+)
+def test_a_class_of_the_models_own_is_refused(kind: str, folder: Path) -> None:
+    write(folder / "modules.json", [TRANSFORMER, {"path": "1_Pooling", "type": kind}])
+    with pytest.raises(ValueError, match=r"modules\.json: the module type .* never runs code of its own here"):
         SentenceTransformer(folder)
 
 

@@ -19,6 +19,7 @@ DESCRIPTION = ModelDescription(
     pooling="mean",
     dimension=384,
     max_seq_length=256,
+    routes=(),
     prompts={"query": "Find the weather: ", "document": ""},
     default_prompt_name=None,
     similarity="cosine",
@@ -53,6 +54,7 @@ modules              Transformer(bert, at most 256 tokens)
 pooling              mean
 dimension            384
 max seq length       256
+routes               none
 prompts              query: "Find the weather: "
 default prompt name  none
 similarity           cosine
@@ -79,6 +81,7 @@ modules	["Transformer(bert, at most 256 tokens)", "Pooling(mean)"]
 pooling	mean
 dimension	384
 max_seq_length	256
+routes	[]
 prompts	{"query": "Find the weather: ", "document": ""}
 default_prompt_name\t
 similarity	cosine

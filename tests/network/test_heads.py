@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from likewise import models
 from likewise.network.heads import ACTIVATIONS, TANH_GELU, activation_function
-from likewise.network.sentence_network import SentenceNetwork, build_network, encoder_arrays, head_arrays
+from likewise.network.parts import arrays_of
+from likewise.network.sentence_network import SentenceNetwork, build_network
 from tests.network.batches import LENGTHS, SEEDS, packed, random_texts
 from tests.network.twins import token_vectors
 from tests.tiny_checkpoints import tiny_encoder
@@ -38,7 +39,7 @@ def transformer(tmp_path_factory: pytest.TempPathFactory) -> models.Transformer:
 
 
 def network_of(transformer: models.Transformer, *heads: models.Head, shared: bool = False) -> SentenceNetwork:
-    return build_network([transformer, models.Pooling(32), *heads], shared)
+    return build_network(models.chain_of([transformer, models.Pooling(32), *heads]), shared)
 
 
 def drawn(*shape: int, seed: int = 0) -> Tensor:
@@ -122,7 +123,7 @@ def test_dense_begins_with_the_weights_that_it_is_given(transformer: models.Tran
 def test_fresh_weights_obey_the_seed(transformer: models.Transformer) -> None:
     def weights(seed: int) -> dict[str, Any]:
         torch.manual_seed(seed)
-        return head_arrays(network_of(transformer, models.Dense(32, 16, use_residual=True)))[0]
+        return arrays_of(network_of(transformer, models.Dense(32, 16, use_residual=True)).heads[0])
 
     first, again, other = weights(0), weights(0), weights(1)
     for name in ("linear.weight", "linear.bias", "residual.weight"):
@@ -134,7 +135,7 @@ def test_fresh_weights_are_those_of_a_plain_linear_layer(transformer: models.Tra
     torch.manual_seed(0)
     plain = nn.Linear(32, 16)
     torch.manual_seed(0)
-    (ours,) = head_arrays(network_of(transformer, models.Dense(32, 16)))
+    ours = arrays_of(network_of(transformer, models.Dense(32, 16)).heads[0])
     np.testing.assert_array_equal(ours["linear.weight"], plain.weight.detach())
     np.testing.assert_array_equal(ours["linear.bias"], plain.bias.detach())
 
@@ -173,8 +174,8 @@ def test_dropout_is_for_training_only(transformer: models.Transformer) -> None:
 
 
 def test_what_cannot_follow_the_pooling_is_named(transformer: models.Transformer) -> None:
-    with pytest.raises(ValueError, match=r"Pooling\(mean\) cannot follow the pooling"):
-        build_network([transformer, models.Pooling(32), models.Pooling(32)])
+    with pytest.raises(ValueError, match=r"then any of Dense, .* not Transformer, Pooling, Pooling"):
+        models.chain_of([transformer, models.Pooling(32), models.Pooling(32)])
 
 
 def test_weights_of_another_shape_are_named_with_their_head(transformer: models.Transformer) -> None:
@@ -190,9 +191,8 @@ def test_a_whole_network(transformer: models.Transformer, lengths: list[int], se
     weights_of(first, ("linear.weight", (24, 64)), ("linear.bias", (24,)))
     weights_of(norm, ("norm.weight", (24,)), ("norm.bias", (24,)))
     weights_of(last, ("linear.weight", (24, 24)), ("linear.bias", (24,)))
-    network = build_network(
-        [transformer, models.Pooling(32, ["mean", "max"]), first, models.Dropout(0.5), norm, last, models.Normalize()]
-    )
+    heads: list[models.Head] = [first, models.Dropout(0.5), norm, last, models.Normalize()]
+    network = build_network(models.chain_of([transformer, models.Pooling(32, ["mean", "max"]), *heads]))
     batch = packed(random_texts(lengths, seed, IDS))
     with torch.no_grad():
         actual = network(batch)
@@ -229,7 +229,7 @@ def test_training_leaves_the_checkpoint_alone(transformer: models.Transformer) -
             weight.add_(1)
     for name, array in before.items():
         np.testing.assert_array_equal(transformer.arrays[name], array)
-        np.testing.assert_allclose(encoder_arrays(network)[name], array + 1)
+        np.testing.assert_allclose(arrays_of(network.encoder)[name], array + 1)
     np.testing.assert_array_equal(head.arrays["linear.weight"], drawn(16, 32))
 
 
@@ -240,7 +240,7 @@ def test_shared_arrays_give_the_same_vectors(transformer: models.Transformer) ->
 
 
 def test_the_encoders_weights_come_back_under_their_names(transformer: models.Transformer) -> None:
-    arrays = encoder_arrays(network_of(transformer))
+    arrays = arrays_of(network_of(transformer).encoder)
     assert arrays.keys() == transformer.arrays.keys()
     for name, array in arrays.items():
         np.testing.assert_array_equal(array, transformer.arrays[name])

@@ -9,7 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from likewise.models import POOLING_MODES
+from likewise.models.pooling import POOLING_MODES
 from likewise.network.packed import PackedTokens, packed_tokens
 from likewise.network.pooling import POOLINGS, Pooling
 from tests.network.batches import SEEDS, packed

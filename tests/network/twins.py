@@ -39,7 +39,7 @@ class Twins:
 
 def load_ours(folder: Path) -> BertEncoder:
     transformer = models.Transformer(folder)
-    return build_network([transformer, models.Pooling(transformer.get_embedding_dimension())]).encoder
+    return build_network(models.chain_of([transformer, models.Pooling(transformer.get_embedding_dimension())])).encoder
 
 
 def load_theirs(folder: Path) -> Any:

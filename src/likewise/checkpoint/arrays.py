@@ -1,7 +1,7 @@
 """Named arrays: the weights of a model, from safetensors or an old pytorch_model.bin, and back to safetensors."""
 
 import json
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from likewise.checkpoint.settings import read_object
 
 NUMPY_DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "I64": "<i8", "I32": "<i4", "U8": "u1"}
-SAFETENSORS_DTYPES = {"<f8": "F64", "<f4": "F32", "<f2": "F16", "<i8": "I64", "<i4": "I32"}
+SAFETENSORS_DTYPES = {"<f8": "F64", "<f4": "F32", "<f2": "F16", "<i8": "I64", "<i4": "I32", "|u1": "U8"}
+FLOATS = {"float32": "F32", "float16": "F16", "bfloat16": "BF16"}  # what weights can be saved in
 
 
 class NamedArrays(Mapping[str, NDArray[Any]]):
@@ -23,6 +24,13 @@ class NamedArrays(Mapping[str, NDArray[Any]]):
     def __init__(self, stored: dict[str, tuple[NDArray[Any], str]], origin: Path):
         self.origin = origin  # the file or folder, for error messages
         self._stored = stored  # name → (array, its safetensors dtype)
+
+    @classmethod
+    def of(cls, arrays: Mapping[str, NDArray[Any]], origin: Path = Path()) -> "NamedArrays":
+        """Arrays that are in memory; those that have been read already stay as they are stored."""
+        if isinstance(arrays, NamedArrays):
+            return arrays
+        return cls({name: (array, SAFETENSORS_DTYPES[array.dtype.str]) for name, array in arrays.items()}, origin)
 
     def __getitem__(self, name: str) -> NDArray[Any]:
         array, dtype = self._stored[name]
@@ -47,6 +55,15 @@ class NamedArrays(Mapping[str, NDArray[Any]]):
         """The arrays under ``names``' keys, each called by its value."""
         return NamedArrays({new: self._stored[old] for old, new in names.items()}, self.origin)
 
+    def stored_in(self, dtype: str) -> "NamedArrays":
+        """The same arrays, those of floats stored in ``dtype``: "float32", "float16" or "bfloat16"."""
+        kept = FLOATS[dtype]
+        return NamedArrays({name: _stored_in(kept, *self._stored[name]) for name in self}, self.origin)
+
+    def stored(self, name: str) -> tuple[NDArray[Any], str]:
+        """The array as it lies in a safetensors file, and the name of its type there; bfloat16 as uint16."""
+        return self._stored[name]
+
 
 def read_arrays(folder: Path) -> NamedArrays:
     """The weights in ``folder``: model.safetensors, in one file or sharded, else pytorch_model.bin, likewise.
@@ -69,24 +86,26 @@ def read_arrays(folder: Path) -> NamedArrays:
     raise FileNotFoundError(f"{folder} holds no weights: neither model.safetensors nor pytorch_model.bin is in it")
 
 
-def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]], bfloat16: Collection[str] = ()) -> None:
-    """Write ``arrays`` as safetensors; those named in ``bfloat16`` are stored so (they must fit without rounding)."""
+def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Write ``arrays`` as safetensors, each as it is stored: see ``NamedArrays.stored_in``."""
     # Written here: the safetensors package takes bfloat16 from numpy only as raw bytes, each version in its own way.
-    stored = {name: "BF16" if name in bfloat16 else SAFETENSORS_DTYPES[arrays[name].dtype.str] for name in arrays}
-    item_bytes = {name: np.dtype(NUMPY_DTYPES[dtype]).itemsize for name, dtype in stored.items()}
-    names = sorted(arrays, key=lambda name: (-item_bytes[name], name))  # widest first: each lies where its type may
+    arrays = NamedArrays.of(arrays)
+    stored = {name: arrays.stored(name) for name in arrays}
+    # The widest first: each lies where its type may.
+    names = sorted(stored, key=lambda name: (-stored[name][0].itemsize, name))
     header: dict[str, Any] = {"__metadata__": {"format": "pt"}}  # Transformers refuses a file without this mark
     start = 0
     for name in names:
-        stop = start + arrays[name].size * item_bytes[name]
-        header[name] = {"dtype": stored[name], "shape": arrays[name].shape, "data_offsets": [start, stop]}
+        array, dtype = stored[name]
+        stop = start + array.nbytes
+        header[name] = {"dtype": dtype, "shape": array.shape, "data_offsets": [start, stop]}
         start = stop
     text = json.dumps(header, ensure_ascii=False).encode()
     text += b" " * (-len(text) % 8)
     with path.open("wb") as file:
         file.write(len(text).to_bytes(8, "little") + text)
         for name in names:
-            file.write((narrowed(arrays[name]) if name in bfloat16 else arrays[name]).tobytes())
+            file.write(stored[name][0].tobytes())
 
 
 def widened(bfloat16: NDArray[np.uint16]) -> NDArray[np.float32]:
@@ -95,8 +114,20 @@ def widened(bfloat16: NDArray[np.uint16]) -> NDArray[np.float32]:
 
 
 def narrowed(array: NDArray[np.float32]) -> NDArray[np.uint16]:
-    """float32 → bfloat16 bits, for values whose lower half is zero already."""
-    return (array.view(np.uint32) >> 16).astype(np.uint16)
+    """float32 → bfloat16 bits, rounded to the nearest, ties to even; what is no number stays none."""
+    bits = np.ascontiguousarray(array).view(np.uint32)
+    rounded = (bits + (0x7FFF + ((bits >> 16) & 1))) >> 16
+    return np.where(np.isnan(array), 0x7FC0, rounded).astype(np.uint16).reshape(array.shape)
+
+
+def _stored_in(kept: str, array: NDArray[Any], dtype: str) -> tuple[NDArray[Any], str]:
+    if dtype == kept or dtype not in ("F64", *FLOATS.values()):
+        return array, dtype
+    values = (widened(array) if dtype == "BF16" else array).astype(np.float32, copy=False)
+    if kept == "BF16":
+        return narrowed(values), kept
+    with np.errstate(over="ignore"):  # beyond float16's range is infinite, in torch too
+        return values.astype(NUMPY_DTYPES[kept]), kept
 
 
 def _read_safetensors(path: Path) -> dict[str, tuple[NDArray[Any], str]]:

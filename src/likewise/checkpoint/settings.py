@@ -1,9 +1,12 @@
 """The JSON files of a checkpoint: what the model is made of, in which order, with which settings."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
+
+from likewise.checkpoint.values import shortened
 
 # The file beside config.json that holds the length limit; the older names are those of sentence-transformers 0.x.
 TRANSFORMER_SETTINGS = (
@@ -17,6 +20,18 @@ TRANSFORMER_SETTINGS = (
 )
 
 
+SETTINGS_FILES = {  # where a kind of module keeps its settings; all others in config.json
+    "Transformer": TRANSFORMER_SETTINGS,
+    "CNN": ("cnn_config.json",),
+    "LSTM": ("lstm_config.json",),
+    "Router": ("router_config.json", "config.json"),
+    "WordEmbeddings": ("wordembedding_config.json",),
+}
+OLDER_KINDS = {"Asym": "Router"} | dict.fromkeys(  # the names that sentence-transformers 0.x and 1.x had for encoders
+    ("BERT", "RoBERTa", "DistilBERT", "ALBERT", "XLNet", "XLMRoBERTa", "CamemBERT", "T5"), "Transformer"
+)
+
+
 @dataclass(frozen=True)
 class ModuleEntry:
     """One module of a model: a row of modules.json and the settings in the module's own folder."""
@@ -24,21 +39,19 @@ class ModuleEntry:
     kind: str  # the class, by its last name: "Transformer", "Pooling", "Dense"
     folder: Path
     settings: dict[str, Any] = field(default_factory=dict)
+    parts: Mapping[str, "ModuleEntry"] = field(default_factory=dict)  # a Router's own modules, by their folders' names
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """The settings of a saved model; its arrays are read where they are needed."""
+    """What a saved model is made of; its arrays are read where they are needed."""
 
     folder: Path
     modules: tuple[ModuleEntry, ...]
-    settings: dict[str, Any]  # config_sentence_transformers.json: prompts, similarity, …
 
 
 def read_checkpoint(folder: Path) -> Checkpoint:
-    """Read the settings of the model in ``folder``: saved by sentence-transformers, or a plain Hugging Face encoder.
-
-    A plain encoder, without modules.json, gets mean pooling.
+    """Read what the model in ``folder`` is made of: saved by sentence-transformers, or a plain Hugging Face encoder.
 
     Raises:
         ValueError: A file holds no JSON or not what it should, or a module's path leaves the folder.
@@ -48,14 +61,19 @@ def read_checkpoint(folder: Path) -> Checkpoint:
     if modules_file.is_file():
         rows = read_json(modules_file)
         if not isinstance(rows, list) or not rows:
-            raise ValueError(f"{modules_file} must hold a list of modules, but holds {_shortened(rows)}")
-        modules = tuple(_module_entry(modules_file, row) for row in rows)
+            raise ValueError(f"{modules_file} must hold a list of modules, but holds {shortened(rows)}")
+        modules = tuple(_row(modules_file, row) for row in rows)
     elif (folder / "config.json").is_file():
-        modules = (ModuleEntry("Transformer", folder, _transformer_settings(folder)),)
+        kind = "StaticEmbedding" if is_model2vec(folder) else "Transformer"
+        modules = (_module_entry(kind, folder),)
     else:
         raise FileNotFoundError(f"{folder} holds no model: neither modules.json nor config.json is in it")
-    settings_file = folder / "config_sentence_transformers.json"
-    return Checkpoint(folder, modules, read_object(settings_file) if settings_file.is_file() else {})
+    return Checkpoint(folder, modules)
+
+
+def is_model2vec(folder: Path) -> bool:
+    """Whether ``folder`` was saved by model2vec: a table of token vectors, and no transformer."""
+    return read_object(folder / "config.json").get("model_type") == "model2vec"
 
 
 def read_object(path: Path) -> dict[str, Any]:
@@ -66,7 +84,7 @@ def read_object(path: Path) -> dict[str, Any]:
     """
     value = read_json(path)
     if not isinstance(value, dict):
-        raise ValueError(f"{path} must hold a JSON object, but holds {_shortened(value)}")
+        raise ValueError(f"{path} must hold a JSON object, but holds {shortened(value)}")
     return value
 
 
@@ -82,27 +100,51 @@ def read_json(path: Path) -> Any:
         raise ValueError(f"{path} is not valid JSON: {error}; it may be damaged, fetch it again") from error
 
 
-def _module_entry(modules_file: Path, row: object) -> ModuleEntry:
+def _row(modules_file: Path, row: object) -> ModuleEntry:
     if not isinstance(row, dict) or not isinstance(row.get("type"), str) or not isinstance(row.get("path", ""), str):
-        raise ValueError(f"{modules_file}: a module needs a 'type' and a 'path', but one is {_shortened(row)}")
+        raise ValueError(f"{modules_file}: a module needs a 'type' and a 'path', but one is {shortened(row)}")
     path = row.get("path", "")
     if "\0" in path or ".." in PurePosixPath(path.replace("\\", "/")).parts or PureWindowsPath(path).anchor:
         raise ValueError(f"{modules_file}: the module path {path!r} leads out of the model's folder")
-    kind = row["type"].rpartition(".")[2]
-    folder = modules_file.parent / path
-    if kind == "Transformer":
-        return ModuleEntry(kind, folder, _transformer_settings(folder))
-    settings_file = folder / "config.json"  # git drops empty folders, so that of a module without settings may lack
-    return ModuleEntry(kind, folder, read_object(settings_file) if settings_file.is_file() else {})
+    return _module_entry(_kind(modules_file, row["type"]), modules_file.parent / path)
 
 
-def _transformer_settings(folder: Path) -> dict[str, Any]:
-    for name in TRANSFORMER_SETTINGS:
-        if (folder / name).is_file():
-            return read_object(folder / name)
-    return {}
+def _kind(file: Path, type_name: str) -> str:
+    """The class by its last name: "sentence_transformers.models.Dense.Dense" and all other generations → "Dense"."""
+    package, _, path = type_name.partition(".")
+    if package != "sentence_transformers" or not path:
+        raise ValueError(
+            f"{file}: the module type {shortened(type_name)} is none of sentence-transformers' own; "
+            "a model never runs code of its own here"
+        )
+    kind = path.rpartition(".")[2]
+    return OLDER_KINDS.get(kind, kind)
 
 
-def _shortened(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."
+def _module_entry(kind: str, folder: Path) -> ModuleEntry:
+    # git drops empty folders, so that of a module without settings may lack
+    files = [folder / name for name in SETTINGS_FILES.get(kind, ("config.json",))]
+    found = next((file for file in files if file.is_file()), None)
+    if kind == "Router":
+        if found is None:
+            raise FileNotFoundError(f"{files[0]} is missing; fetch the model again")
+        settings = read_object(found)
+        return ModuleEntry(kind, folder, settings, _parts(found, settings))
+    if found is None or kind == "StaticEmbedding":  # a config.json beside a table of vectors is somebody else's
+        return ModuleEntry(kind, folder)
+    return ModuleEntry(kind, folder, read_object(found))
+
+
+def _parts(file: Path, settings: dict[str, Any]) -> dict[str, ModuleEntry]:
+    types = settings.get("types")
+    if not isinstance(types, dict) or not all(isinstance(kind, str) for kind in types.values()):
+        raise ValueError(f"{file} must hold 'types', the class of each module by its folder")
+    for name in types:
+        if (
+            name in ("", ".", "..")
+            or "\0" in name
+            or PurePosixPath(name).name != name
+            or PureWindowsPath(name).name != name
+        ):
+            raise ValueError(f"{file}: the module folder {name!r} is no plain name")
+    return {name: _module_entry(_kind(file, kind), file.parent / name) for name, kind in types.items()}

@@ -1,8 +1,8 @@
-"""A model's one live representation: an engine made from its checkpoint or, once asked for, its network."""
+"""A model's one live representation: engines made from its checkpoint or, once asked for, its network."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from threading import RLock
 from typing import TYPE_CHECKING, Any
 
@@ -10,42 +10,47 @@ from numpy.typing import NDArray
 
 from likewise import models
 from likewise.engine import Engine
+from likewise.engine.static import StaticEngine, computes
 
 if TYPE_CHECKING:
-    from likewise.network.sentence_network import SentenceNetwork
+    from torch import nn
+
+    from likewise.network.sentence_network import RoutedNetwork, SentenceNetwork
 
 
 class LiveModel:
     """Makes what computes when it is first needed, and keeps one of it, so that nothing has to be kept in step."""
 
-    def __init__(self, modules: Sequence[models.Module], device: str | None, dtype: str):
-        self.modules = modules
+    def __init__(self, routes: models.Routes, device: str | None, dtype: str):
+        self.routes = routes
         self.device = device  # None: the best there is
         self.dtype = dtype
-        self._engine: Engine | None = None
-        self._network: SentenceNetwork | None = None
+        self._engines: dict[str, Engine] = {}
+        self._network: SentenceNetwork | RoutedNetwork | None = None
+        self._parts: dict[int, nn.Module] = {}  # the torch module of each description, by its id
         self._lock = RLock()  # several threads may ask first
-        if models.are_drawn_anew(modules):
+        if any(chain.are_drawn_anew for chain in routes.chains.values()):
             _ = self.network  # weights that are in no file live in the network from the start
 
-    @property
-    def engine(self) -> Engine:
-        """What computes vectors."""
+    def engine(self, route: str) -> Engine:
+        """What computes the vectors of ``route``."""
         with self._lock:
-            if self._engine is None:
-                from likewise.engine.torch import torch_engine
-
-                self._engine = torch_engine(self.modules, self.device, self.dtype)
-            return self._engine
+            if route not in self._engines:
+                self._engines[route] = self._new_engine(self.routes.chains[route])
+            return self._engines[route]
 
     @property
-    def network(self) -> SentenceNetwork:
+    def network(self) -> SentenceNetwork | RoutedNetwork:
         """The model as a torch module, in float32; from then on it is the model."""
         with self._lock:
             if self._network is None:
-                from likewise.network.sentence_network import build_network
+                from likewise.network.sentence_network import RoutedNetwork, build_network
 
-                self._network = build_network(self.modules)
+                self._parts = {}  # an engine's may have rounded weights
+                networks = {
+                    route: build_network(chain, parts=self._parts) for route, chain in self.routes.chains.items()
+                }
+                self._network = networks[""] if self.routes.router is None else RoutedNetwork(networks)
                 self.move(self.device, self.dtype)
             return self._network
 
@@ -61,36 +66,43 @@ class LiveModel:
             ValueError: The device is not there.
         """
         with self._lock:
-            engine = None
+            engines: dict[str, Engine] = {}
             if self._network is not None:
                 from likewise.engine.torch import network_engine
 
-                engine = network_engine(self._network, device, dtype)
-            elif device is not None:
-                from likewise.engine.torch import check_device
+                for route, network in self._networks().items():
+                    engines[route] = network_engine(network, device, dtype)
+            else:
+                if device is not None:
+                    from likewise.engine.torch import check_device
 
-                check_device(device)  # before anything changes: the model stays usable where it was
-            self.device, self.dtype, self._engine = device, dtype, engine
+                    check_device(device)  # before anything changes: the model stays usable where it was
+                self._parts = {}
+            self.device, self.dtype, self._engines = device, dtype, engines
 
-    def encoder_arrays(self) -> Mapping[str, NDArray[Any]]:
-        """The encoder's weights as they are now, unrounded, under the library's names."""
+    def arrays(self, module: models.Module) -> Mapping[str, NDArray[Any]]:
+        """The weights of one of the model's modules as they are now, unrounded.
+
+        An encoder's have the library's names, all others those that their own file uses.
+        """
         if self._network is not None:
-            from likewise.network.sentence_network import encoder_arrays
+            from likewise.network.parts import arrays_of
 
-            return encoder_arrays(self._network)
-        transformer = self.modules[0]
-        assert isinstance(transformer, models.Transformer)
-        return transformer.arrays
+            return arrays_of(self._parts[id(module)])
+        return getattr(module, "arrays", {})
 
-    def head_arrays(self) -> Sequence[Mapping[str, NDArray[Any]]]:
-        """The weights of each head behind the pooling as they are now, under the names that its own file uses."""
-        if self._network is not None:
-            from likewise.network.sentence_network import head_arrays
+    def _networks(self) -> dict[str, SentenceNetwork]:
+        if self.routes.router is None:
+            return {"": self._network}  # type: ignore[dict-item]
+        return dict(self._network.routes)  # type: ignore[union-attr, arg-type]
 
-            return head_arrays(self._network)
-        return [getattr(head, "arrays", {}) for head in self.modules[2:]]
+    def _new_engine(self, chain: models.Chain) -> Engine:
+        if self.device in (None, "cpu") and computes(chain):
+            return StaticEngine(chain)
+        from likewise.engine.torch import torch_engine
+
+        return torch_engine(chain, self.device, self.dtype, self._parts)
 
     def __repr__(self) -> str:
-        if self._engine is None:
-            return f"not made yet, dtype {self.dtype}"
-        return f"{self._engine.name} in {self._engine.dtype} on {self._engine.device}"
+        made = {f"{engine.name} in {engine.dtype} on {engine.device}" for engine in self._engines.values()}
+        return ", ".join(sorted(made)) or f"not made yet, dtype {self.dtype}"

@@ -1,6 +1,6 @@
 """The network on CPU, CUDA or MPS, on packed batches."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import numpy as np
@@ -58,7 +58,7 @@ class TorchEngine:
 
     def _token_vectors(self, batch: TokenBatch) -> NDArray[np.float32]:
         with self._inference():
-            hidden = self.network.encoder(packed_tokens(batch, self.network.device))
+            hidden, _ = self.network.token_states(packed_tokens(batch, self.network.device))
             vectors: NDArray[np.float32] = hidden.float().cpu().numpy()
         return vectors
 
@@ -97,13 +97,17 @@ def check_device(device: str) -> None:
         raise ValueError(f"the device {device!r} cannot be used here: {str(error).splitlines()[0]}") from error
 
 
-def torch_engine(modules: Sequence[models.Module], device: str | None, dtype: str) -> TorchEngine:
+def torch_engine(
+    chain: models.Chain, device: str | None, dtype: str, parts: dict[int, nn.Module] | None = None
+) -> TorchEngine:
     """An engine for inference: its weights of the products are kept in the engine's dtype, half the memory of float32.
+
+    ``parts`` remembers the torch module of each description for other chains that share it.
 
     Raises:
         ValueError: The device is not there, or an array is missing or has the wrong shape.
     """
-    engine = network_engine(build_network(modules, shared=True), device, dtype)
+    engine = network_engine(build_network(chain, shared=True, parts=parts), device, dtype)
     for part in engine.network.encoder.modules():
         if isinstance(part, nn.Linear):
             part.to(getattr(torch, engine.dtype))

@@ -17,6 +17,7 @@ class PackedTokens:
     max_length: int  # tokens of the longest text
     prompt_lengths: Tensor | None = None  # (texts,) int32
     segments: Tensor | None = None  # (tokens,) int32
+    weights: Tensor | None = None  # (tokens,) float32, of the words, where the model has such
 
     @property
     def lengths(self) -> Tensor:

@@ -53,7 +53,10 @@ def mean_sqrt_len(hidden: Tensor, tokens: PackedTokens, skipped: Tensor | None) 
 def weighted_mean(hidden: Tensor, tokens: PackedTokens, skipped: Tensor | None) -> Tensor:
     """Σ i·h_i / Σ i: later tokens count for more (Muennighoff 2022, section 3.1.1); i counts from 1."""
     weights = (tokens.places() + 1).to(hidden.dtype)[:, None]  # (tokens, 1)
-    return _total(hidden * weights, tokens, skipped) / _total(weights, tokens, skipped)
+    total = _total(hidden * weights, tokens, skipped)
+    if tokens.weights is not None:  # as the incumbent has it: the words' own weights take the place of the counts
+        return total / _counted(tokens, skipped)[:, None]
+    return total / _total(weights, tokens, skipped)
 
 
 def maximum(hidden: Tensor, tokens: PackedTokens, skipped: Tensor | None) -> Tensor:
@@ -80,4 +83,7 @@ def _total(values: Tensor, tokens: PackedTokens, skipped: Tensor | None) -> Tens
 
 
 def _counted(tokens: PackedTokens, skipped: Tensor | None) -> Tensor:
+    if tokens.weights is not None:
+        sums = torch.segment_reduce(tokens.weights, "sum", lengths=tokens.lengths.long(), axis=0)
+        return sums.clamp(min=1e-9)
     return (tokens.lengths if skipped is None else tokens.lengths - skipped).float()

@@ -1,117 +1,109 @@
 """The whole model as one torch module: encoder, pooling, heads."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from likewise import models
-from likewise.network import encoder_class
-from likewise.network.heads import Dense, LayerNorm, Normalize
 from likewise.network.packed import PackedTokens, packed_tokens
-from likewise.network.pooling import Pooling
+from likewise.network.parts import build_part
+from likewise.network.token_layers import CNN, LSTM, WeightedLayerPooling
+from likewise.network.words import WordWeights
 from likewise.tokens import TokenBatch
 
 
 class SentenceNetwork(nn.Module):
-    """TokenBatch → one vector per text, differentiable.
+    """TokenBatch → one vector per text, differentiable: the modules of one chain.
 
     Texts of a batch are computed fastest when they are sorted by length, as ``tokens.batches_by_length`` cuts them.
     """
 
-    def __init__(self, modules: Sequence[models.Module]):
+    encoder: Any  # packed tokens → token states, or text vectors where there is no pooling
+
+    def __init__(
+        self, encoder: nn.Module, token_layers: list[nn.Module], pooling: nn.Module | None, heads: list[nn.Module]
+    ):
         super().__init__()
-        transformer, pooling, *heads = modules
-        assert isinstance(transformer, models.Transformer)
-        assert isinstance(pooling, models.Pooling)
-        self.encoder = encoder_class(transformer.settings.model_type)(transformer.settings)
-        self.pooling = Pooling(pooling.modes, pooling.include_prompt)
-        self.heads = nn.Sequential(*(_head(head) for head in heads))
+        self.encoder = encoder
+        self.token_layers = nn.ModuleList(token_layers)
+        self.pooling = pooling
+        self.heads = nn.Sequential(*heads)
 
     @property
     def device(self) -> torch.device:
         """Where the parameters are."""
-        return next(self.parameters()).device
+        return next(self.parameters(), torch.empty(0)).device
 
-    def forward(self, batch: TokenBatch) -> Tensor:
+    def forward(self, batch: TokenBatch, route: str = "") -> Tensor:
         """(texts,) → (texts, dim), float32."""
         tokens = packed_tokens(batch, self.device)
-        return self.pooled(self.encoder(tokens), tokens)
+        if self.pooling is None:
+            return self.heads(self.encoder(tokens)).float()
+        return self.pooled(*self.token_states(tokens))
+
+    def token_states(self, tokens: PackedTokens) -> tuple[Tensor, PackedTokens]:
+        """(tokens,) → (tokens, hidden): the encoder and the layers between it and the pooling."""
+        layers = list(self.token_layers)
+        if layers and isinstance(layers[0], WeightedLayerPooling):
+            hidden = layers.pop(0)(self.encoder.all_layers(tokens))
+        else:
+            hidden = self.encoder(tokens)
+        for layer in layers:
+            if isinstance(layer, WordWeights):
+                hidden, tokens = layer(hidden, tokens)
+            elif isinstance(layer, CNN | LSTM):  # they look at a token's neighbours
+                hidden = layer(hidden, tokens)
+            else:
+                hidden = layer(hidden)
+        return hidden, tokens
 
     def pooled(self, hidden: Tensor, tokens: PackedTokens) -> Tensor:
         """(tokens, hidden) → (texts, dim), float32: the pooling and the heads."""
+        assert self.pooling is not None
         return self.heads(self.pooling(hidden, tokens)).float()
 
 
-def build_network(modules: Sequence[models.Module], shared: bool = False) -> SentenceNetwork:
-    """The network of ``modules`` with their weights, in float32; weights that no checkpoint gives are drawn anew.
+class RoutedNetwork(nn.Module):
+    """A network for each route of a Router; parts that routes share are shared."""
+
+    def __init__(self, networks: Mapping[str, SentenceNetwork]):
+        super().__init__()
+        self.routes = nn.ModuleDict(networks)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the parameters are."""
+        return next(self.parameters(), torch.empty(0)).device
+
+    def forward(self, batch: TokenBatch, route: str) -> Tensor:
+        """(texts,) → (texts, dim), float32, by the modules of ``route``."""
+        vectors: Tensor = self.routes[route](batch)
+        return vectors
+
+
+def build_network(
+    chain: models.Chain, shared: bool = False, parts: dict[int, nn.Module] | None = None
+) -> SentenceNetwork:
+    """The network of ``chain`` with its weights, in float32; weights that no checkpoint gives are drawn anew.
 
     ``shared`` lets the network read the checkpoint's arrays where they are instead of copying them: it must not train.
+    ``parts`` remembers the torch module of each description, by its id, for other chains that share it.
 
     Raises:
         ValueError: An array is missing or has the wrong shape.
     """
-    with torch.device("meta"):  # nothing is drawn or filled that the checkpoint replaces
-        network = SentenceNetwork(modules)
-    transformer, _, *heads = modules
-    assert isinstance(transformer, models.Transformer)
-    origin = str(transformer.stored.origin)
-    try:
-        arrays = network.encoder.fused(transformer.arrays)
-    except ValueError as error:
-        raise ValueError(f"{origin}: {error}") from error
-    _assign(network.encoder, arrays, origin, shared)
-    for module, head in zip(network.heads, heads, strict=True):
-        if given := getattr(head, "arrays", {}):
-            _assign(module, given, f"the weights of {head}", shared)
-        else:
-            module.to_empty(device="cpu")
-            for part in module.modules():
-                if isinstance(part, nn.Linear | nn.LayerNorm):
-                    part.reset_parameters()
-    return network.eval()
+    parts = {} if parts is None else parts
+    for module in chain.modules:
+        if id(module) not in parts:
+            parts[id(module)] = build_part(module, shared)
 
+    def part(module: models.Module) -> nn.Module:
+        return parts[id(module)]
 
-def encoder_arrays(network: SentenceNetwork) -> dict[str, NDArray[Any]]:
-    """The encoder's weights under the library's names."""
-    return network.encoder.parted(_arrays_of(network.encoder))
-
-
-def head_arrays(network: SentenceNetwork) -> list[dict[str, NDArray[Any]]]:
-    """The weights of each head, under the names that its own file uses."""
-    return [_arrays_of(head) for head in network.heads]
-
-
-def _arrays_of(module: nn.Module) -> dict[str, NDArray[Any]]:
-    return {name: tensor.detach().float().cpu().numpy() for name, tensor in module.state_dict().items()}
-
-
-def _head(head: models.Module) -> nn.Module:
-    if isinstance(head, models.Dense):
-        return Dense(head.in_features, head.out_features, head.bias, head.activation_function, head.use_residual)
-    if isinstance(head, models.LayerNorm):
-        return LayerNorm(head.dimension)
-    if isinstance(head, models.Dropout):
-        return nn.Dropout(head.dropout)
-    if isinstance(head, models.Normalize):
-        return Normalize()
-    raise ValueError(f"{head} cannot follow the pooling; Dense, LayerNorm, Dropout and Normalize can")
-
-
-def _assign(module: nn.Module, arrays: Mapping[str, NDArray[Any]], origin: str, shared: bool) -> None:
-    expected = {name: tuple(parameter.shape) for name, parameter in module.state_dict().items()}
-    if missing := expected.keys() - arrays.keys():
-        raise ValueError(f"{origin} lacks {len(missing)} of the arrays the model needs, such as {min(missing)}")
-    tensors = {}
-    for name, shape in expected.items():
-        array = arrays[name]
-        if array.shape != shape:
-            raise ValueError(f"{origin}: the array {name} has the shape {array.shape}, but config.json means {shape}")
-        values = array.astype(np.float32, copy=not shared)
-        tensors[name] = torch.from_numpy(np.require(values, requirements="W"))
-    module.load_state_dict(tensors, assign=True)
-    for parameter in module.parameters():
-        parameter.requires_grad_(True)
+    # Where config.json does not ask for the states of all layers, the incumbent's WeightedLayerPooling does nothing.
+    has_states = isinstance(chain.source, models.Transformer) and bool(chain.source.config.get("output_hidden_states"))
+    layers = [part(m) for m in chain.token_layers if has_states or not isinstance(m, models.WeightedLayerPooling)]
+    pooling = None if chain.pooling is None else part(chain.pooling)
+    return SentenceNetwork(part(chain.source), layers, pooling, [part(head) for head in chain.heads]).eval()

@@ -1,0 +1,36 @@
+"""Descriptions of modules, put together by ``SentenceTransformer(modules=[Transformer(…), Pooling(…), …])``."""
+
+from likewise.models.chain import Chain, Head, Module, Routes, TextSource, TokenLayer, chain_of, routes_of
+from likewise.models.heads import Dense, Dropout, LayerNorm, Normalize
+from likewise.models.pooling import Pooling
+from likewise.models.router import Asym, Router
+from likewise.models.static_embedding import StaticEmbedding
+from likewise.models.token_layers import CNN, LSTM, WeightedLayerPooling
+from likewise.models.transformer import Transformer
+from likewise.models.words import BoW, WordEmbeddings, WordWeights
+
+__all__ = [
+    "CNN",
+    "LSTM",
+    "Asym",
+    "BoW",
+    "Chain",
+    "Dense",
+    "Dropout",
+    "Head",
+    "LayerNorm",
+    "Module",
+    "Normalize",
+    "Pooling",
+    "Router",
+    "Routes",
+    "StaticEmbedding",
+    "TextSource",
+    "TokenLayer",
+    "Transformer",
+    "WeightedLayerPooling",
+    "WordEmbeddings",
+    "WordWeights",
+    "chain_of",
+    "routes_of",
+]

@@ -1,0 +1,145 @@
+"""The description of a transformer encoder with its tokenizer."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from numpy.typing import NDArray
+
+from likewise.checkpoint.arrays import NamedArrays, read_arrays
+from likewise.checkpoint.encoder_settings import EncoderSettings, encoder_settings
+from likewise.checkpoint.locate import Location, locate
+from likewise.checkpoint.names import our_names, stored_name
+from likewise.checkpoint.settings import read_object
+from likewise.checkpoint.tokenizer import TOKENIZER_FILES, read_tokenizer, tokenizer_settings
+from likewise.checkpoint.values import shortened, whole_number
+from likewise.checkpoint.write import Layout, ModuleFiles
+from likewise.tokens import TokenBatch, prompt_length, tokenize
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+NO_LIMIT = 10**9  # tokenizers without a limit of their own write an even larger number
+
+
+class Transformer:
+    """A transformer encoder and its tokenizer, from a folder or the Hub: text → one vector per token.
+
+    Raises:
+        FileNotFoundError: There is no such model, or one of its files is missing.
+        ValueError: The architecture is not supported, or a file is damaged.
+    """
+
+    def __init__(
+        self,
+        model_name_or_path: str | os.PathLike[str],
+        max_seq_length: int | None = None,
+        *,
+        do_lower_case: bool = False,
+        tokenizer_name_or_path: str | os.PathLike[str] | None = None,
+        config_kwargs: Mapping[str, Any] | None = None,
+        cache_folder: str | os.PathLike[str] | None = None,
+        revision: str | None = None,
+        local_files_only: bool = False,
+        token: bool | str | None = None,
+    ):
+        def found(name: str | os.PathLike[str]) -> Location:
+            return locate(os.fspath(name), cache_folder, revision, local_files_only, token)
+
+        self.location = found(model_name_or_path)
+        self.tokenizer_folder = (found(tokenizer_name_or_path) if tokenizer_name_or_path else self.location).folder
+        config_file = self.location.folder / "config.json"
+        if not config_file.is_file():
+            raise FileNotFoundError(f"{config_file} is missing; fetch the model again")
+        self.config: dict[str, Any] = read_object(config_file) | dict(config_kwargs or {})
+        try:
+            self.settings: EncoderSettings = encoder_settings(self.config)
+        except ValueError as error:
+            raise ValueError(f"{config_file}: {error}") from error
+        self.do_lower_case = do_lower_case
+        self.max_seq_length = self._own_limit() if max_seq_length is None else max_seq_length
+
+    def __repr__(self) -> str:
+        return f"Transformer({self.settings.model_type}, at most {self.max_seq_length} tokens)"
+
+    @cached_property
+    def tokenizer(self) -> Tokenizer:
+        """The tokenizer, without truncation or padding of its own."""
+        return read_tokenizer(self.tokenizer_folder, self.do_lower_case)
+
+    def tokenize(self, texts: Sequence[str], prompt: str | None = None) -> TokenBatch:
+        """The texts as packed tokens, cut to ``max_seq_length``; those of ``prompt`` at their start are marked."""
+        marked = prompt_length(self.tokenizer, prompt) if prompt else 0
+        return tokenize(self.tokenizer, texts, self.max_seq_length, marked)
+
+    @cached_property
+    def stored(self) -> NamedArrays:
+        """Every array of the checkpoint, under its stored name."""
+        return read_arrays(self.location.folder)
+
+    @cached_property
+    def arrays(self) -> NamedArrays:
+        """The encoder's arrays under the library's names."""
+        try:
+            return self.stored.renamed(our_names(self.settings.model_type, self.stored))
+        except ValueError as error:
+            raise ValueError(f"{self.stored.origin}: {error}") from error
+
+    @property
+    def max_seq_length(self) -> int:
+        """The limit in tokens, special ones included; a longer text loses its end."""
+        return self._max_seq_length
+
+    @max_seq_length.setter
+    def max_seq_length(self, limit: int) -> None:
+        # Checkpoints may promise more than their position table holds; what lies beyond it cannot be computed.
+        self._max_seq_length = min(whole_number(limit, "max_seq_length", most=10**40), self.settings.longest)
+
+    @property
+    def vocabulary(self) -> int:
+        """The number of tokens that the encoder knows."""
+        return self.settings.vocabulary
+
+    def get_embedding_dimension(self) -> int:
+        """The width of the token vectors."""
+        return self.settings.hidden
+
+    get_word_embedding_dimension = get_embedding_dimension  # the name in most tutorials
+
+    def files(self, weights: Mapping[str, NDArray[Any]], layout: Layout) -> ModuleFiles:
+        """What the module's folder holds; ``weights`` have the library's names."""
+        stored = NamedArrays.of(weights).renamed({n: stored_name(self.settings.model_type, n) for n in weights})
+        copied = [self.tokenizer_folder / name for name in TOKENIZER_FILES]
+        json: dict[str, Mapping[str, Any]] = {"config.json": self.config}
+        if layout == "6":
+            # The limit moves into tokenizer_config.json, lower-casing into tokenizer.json.
+            json["sentence_bert_config.json"] = {
+                "transformer_task": "feature-extraction",
+                "modality_config": {"text": {"method": "forward", "method_output_name": "last_hidden_state"}},
+                "module_output_name": "token_embeddings",
+            }
+            limit = {"model_max_length": self.max_seq_length}
+            json["tokenizer_config.json"] = tokenizer_settings(self.tokenizer_folder) | limit
+        else:
+            limits = {"max_seq_length": self.max_seq_length, "do_lower_case": self.do_lower_case}
+            json["sentence_bert_config.json"] = limits
+        is_rewritten = layout == "6" and self.do_lower_case
+        return ModuleFiles(
+            "Transformer",
+            json,
+            stored,
+            copied=[file for file in copied if file.is_file() and not (is_rewritten and file.name == "tokenizer.json")],
+            texts={"tokenizer.json": self.tokenizer.to_str()},
+        )
+
+    def _own_limit(self) -> int:
+        limit = tokenizer_settings(self.tokenizer_folder).get("model_max_length")
+        if limit is None:
+            return self.settings.longest
+        if isinstance(limit, bool) or not isinstance(limit, int | float) or limit < 1:
+            file = self.tokenizer_folder / "tokenizer_config.json"
+            raise ValueError(f"{file}: model_max_length must be a number of tokens, not {shortened(limit)}")
+        return int(limit) if limit < NO_LIMIT else self.settings.longest

@@ -1,0 +1,97 @@
+"""A module's description → the torch module that computes it, with its weights."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from likewise import models
+from likewise.network import encoder_class
+from likewise.network.bert import BertEncoder
+from likewise.network.heads import Dense, LayerNorm, Normalize
+from likewise.network.pooling import Pooling
+from likewise.network.token_layers import CNN, LSTM, WeightedLayerPooling
+from likewise.network.words import TokenMeans, WordCounts, WordTable, WordWeights
+
+
+def build_part(module: models.Module, shared: bool) -> nn.Module:
+    """The torch module of one description, in float32; weights that no checkpoint gives are drawn anew.
+
+    ``shared`` lets it read the checkpoint's arrays where they are instead of copying them: it must not train.
+
+    Raises:
+        ValueError: An array is missing or has the wrong shape.
+    """
+    if isinstance(module, models.Transformer):
+        return _encoder(module, shared)
+    with torch.device("meta"):  # nothing is drawn or filled that the checkpoint replaces
+        part = PARTS[type(module)](module)
+    arrays: Mapping[str, NDArray[Any]] = getattr(module, "arrays", {})
+    if arrays:
+        file = getattr(arrays, "origin", Path())
+        _assign(part, arrays, f"the weights of {module}" if file == Path() else str(file), shared)
+    elif any(True for _ in part.parameters()):
+        part.to_empty(device="cpu")
+        for inner in part.modules():
+            draw = getattr(inner, "reset_parameters", None)
+            if draw is not None:
+                draw()
+    return part
+
+
+def arrays_of(part: nn.Module) -> dict[str, NDArray[Any]]:
+    """The weights of a part as they are now, an encoder's under the library's names, others' under their file's."""
+    arrays = {name: tensor.detach().float().cpu().numpy() for name, tensor in part.state_dict().items()}
+    return part.parted(arrays) if isinstance(part, BertEncoder) else arrays
+
+
+PARTS: dict[type[models.Module], Callable[[Any], nn.Module]] = {  # a description → its torch module
+    models.Pooling: lambda pooling: Pooling(pooling.modes, pooling.include_prompt),
+    models.Dense: lambda dense: Dense(
+        dense.in_features, dense.out_features, dense.bias, dense.activation_function, dense.use_residual
+    ),
+    models.LayerNorm: lambda norm: LayerNorm(norm.dimension),
+    models.Dropout: lambda dropout: nn.Dropout(dropout.dropout),
+    models.Normalize: lambda _: Normalize(),
+    models.CNN: lambda cnn: CNN(cnn.in_embedding_dimension, cnn.out_channels, cnn.kernel_sizes),
+    models.LSTM: lambda lstm: LSTM(
+        lstm.embedding_dimension, lstm.hidden_dim, lstm.num_layers, lstm.dropout, lstm.bidirectional
+    ),
+    models.WeightedLayerPooling: lambda layers: WeightedLayerPooling(layers.num_hidden_layers, layers.layer_start),
+    models.WordWeights: lambda weights: WordWeights(len(weights.vocab)),
+    models.WordEmbeddings: lambda words: WordTable(*words.shape),
+    models.StaticEmbedding: lambda static: TokenMeans(*static.shape),
+    models.BoW: lambda bag: WordCounts(torch.tensor(bag.weights, device="cpu"), bag.cumulative_term_frequency),
+}
+
+
+def _encoder(transformer: models.Transformer, shared: bool) -> nn.Module:
+    with torch.device("meta"):
+        encoder = encoder_class(transformer.settings.model_type)(transformer.settings)
+    origin = str(transformer.stored.origin)
+    try:
+        arrays = encoder.fused(transformer.arrays)
+    except ValueError as error:
+        raise ValueError(f"{origin}: {error}") from error
+    _assign(encoder, arrays, origin, shared)
+    return encoder
+
+
+def _assign(part: nn.Module, arrays: Mapping[str, NDArray[Any]], origin: str, shared: bool) -> None:
+    expected = {name: tuple(parameter.shape) for name, parameter in part.state_dict().items()}
+    if missing := expected.keys() - arrays.keys():
+        raise ValueError(f"{origin} lacks {len(missing)} of the arrays the model needs, such as {min(missing)}")
+    tensors = {}
+    for name, shape in expected.items():
+        array = arrays[name]
+        if array.shape != shape:
+            raise ValueError(f"{origin}: the array {name} has the shape {array.shape}, but config.json means {shape}")
+        values = array.astype(np.float32, copy=not shared)
+        tensors[name] = torch.from_numpy(np.require(values, requirements="W"))
+    part.load_state_dict(tensors, assign=True)
+    for parameter in part.parameters():
+        parameter.requires_grad_(True)
