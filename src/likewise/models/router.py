@@ -93,11 +93,9 @@ class Router:
             "types": {name: type_name(part.kind, layout) for name, part in parts.items()},
             "structure": structure,
         }
-        known = {
-            "default_route": self.default_route,
-            "allow_empty_key": self.allow_empty_key,
-            "route_mappings": {str(key): route for key, route in self.mappings.items()},
-        }
+        known: dict[str, Any] = {"default_route": self.default_route, "allow_empty_key": self.allow_empty_key}
+        if self.mappings:  # versions that do not know the key refuse it
+            known["route_mappings"] = {str(key): route for key, route in self.mappings.items()}
         json = {"router_config.json": settings | {"parameters": known}}
         if layout == "legacy":  # versions before 5.0 read this file and know this parameter only
             json["config.json"] = settings | {"parameters": {"allow_empty_key": self.allow_empty_key}}
