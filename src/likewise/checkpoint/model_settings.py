@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from likewise.checkpoint.settings import read_object
-from likewise.checkpoint.values import shortened, whole_number
+from likewise.checkpoint.values import about, shortened, whole_number
 
 logger = logging.getLogger(__name__)
 
@@ -47,7 +47,7 @@ def read_model_settings(folder: Path) -> ModelSettings:
         logger.warning("%s was saved as a %s; its encoder is used with mean pooling", folder, shortened(model_type))
         return ModelSettings(model_type=str(model_type))
     _check_requirements(settings.get("requirements"), file)
-    try:
+    with about(file):
         truncate_dim = settings.get("truncate_dim")
         return ModelSettings(
             prompts=prompts_of(settings.get("prompts"), f"prompts in {FILE}"),
@@ -55,8 +55,6 @@ def read_model_settings(folder: Path) -> ModelSettings:
             similarity_fn_name=_text(settings, "similarity_fn_name"),
             truncate_dim=None if truncate_dim is None else whole_number(truncate_dim, "truncate_dim"),
         )
-    except ValueError as error:
-        raise ValueError(f"{file}: {error}") from error
 
 
 def prompts_of(value: object, origin: str) -> dict[str, str]:
@@ -81,7 +79,7 @@ def _text(settings: Mapping[str, Any], name: str) -> str | None:
 def _warn_of_newer(versions: object, file: Path) -> None:
     saved = versions.get("sentence_transformers") if isinstance(versions, Mapping) else None
     numbers = str(saved).split(".")[:2]
-    if all(number.isdigit() for number in numbers) and tuple(map(int, numbers)) > NEWEST:
+    if all(number.isdecimal() and len(number) < 10 for number in numbers) and tuple(map(int, numbers)) > NEWEST:
         known = ".".join(map(str, NEWEST))
         logger.warning(
             "%s: saved by sentence-transformers %s, newer than %s, the newest known here", file, saved, known

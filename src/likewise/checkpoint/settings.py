@@ -27,6 +27,7 @@ SETTINGS_FILES = {  # where a kind of module keeps its settings; all others in c
     "Router": ("router_config.json", "config.json"),
     "WordEmbeddings": ("wordembedding_config.json",),
 }
+LONGEST_PATH = 200  # in characters, of a module's folder; file systems take 255 bytes
 OLDER_KINDS = {"Asym": "Router"} | dict.fromkeys(  # the names that sentence-transformers 0.x and 1.x had for encoders
     ("BERT", "RoBERTa", "DistilBERT", "ALBERT", "XLNet", "XLMRoBERTa", "CamemBERT", "T5"), "Transformer"
 )
@@ -96,7 +97,7 @@ def read_json(path: Path) -> Any:
     """
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # no UTF-8, no JSON, a number of thousands of digits, too deep
         raise ValueError(f"{path} is not valid JSON: {error}; it may be damaged, fetch it again") from error
 
 
@@ -104,8 +105,10 @@ def _row(modules_file: Path, row: object) -> ModuleEntry:
     if not isinstance(row, dict) or not isinstance(row.get("type"), str) or not isinstance(row.get("path", ""), str):
         raise ValueError(f"{modules_file}: a module needs a 'type' and a 'path', but one is {shortened(row)}")
     path = row.get("path", "")
-    if "\0" in path or ".." in PurePosixPath(path.replace("\\", "/")).parts or PureWindowsPath(path).anchor:
-        raise ValueError(f"{modules_file}: the module path {path!r} leads out of the model's folder")
+    if ".." in PurePosixPath(path.replace("\\", "/")).parts or PureWindowsPath(path).anchor:
+        raise ValueError(f"{modules_file}: the module path {shortened(path)} leads out of the model's folder")
+    if not path.isprintable() or len(path) > LONGEST_PATH:
+        raise ValueError(f"{modules_file}: the module path {shortened(path)} is no path")
     return _module_entry(_kind(modules_file, row["type"]), modules_file.parent / path)
 
 
@@ -140,11 +143,10 @@ def _parts(file: Path, settings: dict[str, Any]) -> dict[str, ModuleEntry]:
     if not isinstance(types, dict) or not all(isinstance(kind, str) for kind in types.values()):
         raise ValueError(f"{file} must hold 'types', the class of each module by its folder")
     for name in types:
-        if (
-            name in ("", ".", "..")
-            or "\0" in name
-            or PurePosixPath(name).name != name
-            or PureWindowsPath(name).name != name
-        ):
-            raise ValueError(f"{file}: the module folder {name!r} is no plain name")
-    return {name: _module_entry(_kind(file, kind), file.parent / name) for name, kind in types.items()}
+        is_plain = name not in ("", "..") and name == PurePosixPath(name).name == PureWindowsPath(name).name
+        if not is_plain or not name.isprintable() or len(name) > LONGEST_PATH:
+            raise ValueError(f"{file}: the module folder {shortened(name)} is no plain name")
+    kinds = {name: _kind(file, kind) for name, kind in types.items()}
+    if "Router" in kinds.values():  # through a link it could even hold itself
+        raise ValueError(f"{file}: a Router within a Router is not supported")
+    return {name: _module_entry(kind, file.parent / name) for name, kind in kinds.items()}

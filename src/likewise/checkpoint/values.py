@@ -1,5 +1,9 @@
 """Values from files that may be damaged: each is what it should be, or one error says what it is."""
 
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from os import PathLike
 from typing import Any
 
 
@@ -12,6 +16,34 @@ def whole_number(value: Any, name: str, least: int = 1, most: int = 1_000_000_00
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
         raise ValueError(f"{name} must be a whole number from {least:,} to {most:,}, not {shortened(value)}")
     return value
+
+
+def number(value: Any, name: str, least: float = -math.inf, most: float = math.inf) -> float:
+    """``value``, the one called ``name``, if it is a number between ``least`` and ``most`` that float32 can hold.
+
+    Raises:
+        ValueError: It is not.
+    """
+    largest = 3e38  # of float32
+    least, most = max(least, -largest), min(most, largest)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= most:
+        raise ValueError(f"{name} must be a number from {least:g} to {most:g}, not {shortened(value)}")
+    return value
+
+
+@contextmanager
+def about(origin: str | PathLike[str]) -> Iterator[None]:
+    """Put ``origin``, the file or folder that is read, before the message of a ValueError that does not name it.
+
+    >>> with about("1_Pooling/config.json"):
+    ...     whole_number(1.5, "embedding_dimension")
+    """
+    try:
+        yield
+    except ValueError as error:
+        if str(origin) in str(error):
+            raise
+        raise ValueError(f"{origin}: {error}") from error
 
 
 def shortened(value: object) -> str:
