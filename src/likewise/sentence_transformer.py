@@ -24,7 +24,7 @@ from likewise.models.reading import read_modules
 from likewise.progress import with_progress
 from likewise.saving import save_model
 from likewise.similarity import SimilarityFunction, normalize_embeddings
-from likewise.tokens import TokenBatch, batches_by_length, texts_of
+from likewise.tokens import TEXTS_AT_ONCE, TokenBatch, batches_by_length, one_ahead, texts_of
 
 if TYPE_CHECKING:
     import torch
@@ -161,14 +161,23 @@ class SentenceTransformer:
         texts = texts_of(given)
         route = self._routes.name(task)
         chain, engine = self._routes.chains[route], self._live.engine(route)
-        batch = _tokenize(chain, texts, self._resolved_prompt(prompt, prompt_name))
+        prompt = self._resolved_prompt(prompt, prompt_name)
         if show_progress_bar is None:
             show_progress_bar = logger.isEnabledFor(logging.INFO)
-        plan = list(batches_by_length(batch.lengths, token_budget, batch_size))
-        batches = (batch.take(chosen) for chosen in plan)
-        watched = with_progress(plan, batch.lengths) if show_progress_bar else plan
+        batches: Iterator[TokenBatch]
+        if engine.by_length or output_value == "token_embeddings":
+            batch = _tokenize(chain, texts, prompt)
+            lengths = batch.lengths
+            plan = list(batches_by_length(lengths, token_budget, batch_size))
+            batches = (batch.take(chosen) for chosen in plan)
+        else:
+            lengths = np.ones(len(texts), dtype=np.int32)  # not known yet
+            plan = list(batches_by_length(lengths, batch_size or TEXTS_AT_ONCE))
+            parts = (_tokenize(chain, texts[chosen[0] : chosen[-1] + 1], prompt) for chosen in plan)
+            batches = one_ahead(parts, len(plan))
+        watched = with_progress(plan, lengths) if show_progress_bar else plan
         if output_value == "token_embeddings":
-            tokens: list[Any] = _by_text(batch, zip(watched, engine.token_vectors(batches), strict=True))
+            tokens: list[Any] = _by_text(lengths, zip(watched, engine.token_vectors(batches), strict=True))
             if convert_to_tensor:
                 import torch
 
@@ -438,12 +447,12 @@ def _finished(
 
 
 def _by_text(
-    batch: TokenBatch, parts: Iterable[tuple[NDArray[np.intp], NDArray[np.float32]]]
+    lengths: NDArray[np.int32], parts: Iterable[tuple[NDArray[np.intp], NDArray[np.float32]]]
 ) -> list[NDArray[np.float32]]:
     """The token vectors of each text, from those of whole batches with the indices of their texts."""
-    found: list[NDArray[np.float32]] = [np.empty(0, dtype=np.float32)] * len(batch)
+    found: list[NDArray[np.float32]] = [np.empty(0, dtype=np.float32)] * len(lengths)
     for chosen, vectors in parts:
-        ends = np.cumsum(batch.lengths[chosen])[:-1]
+        ends = np.cumsum(lengths[chosen])[:-1]
         for index, of_text in zip(chosen, np.split(vectors, ends), strict=True):
             found[index] = of_text
     return found
