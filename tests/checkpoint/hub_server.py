@@ -14,6 +14,16 @@ from urllib.parse import unquote
 
 COMMIT, OLDER_COMMIT = "a" * 40, "b" * 40
 READ, WRITE = "hf_read", "hf_write"  # the tokens it knows
+PULL_REQUEST = {
+    "num": 1,
+    "isPullRequest": True,
+    "title": "",
+    "status": "draft",
+    "createdAt": "2026-01-01T00:00:00.000Z",
+    "events": [],
+    "changes": {"base": "refs/heads/main"},
+    "filesWithConflicts": [],
+}
 
 
 @dataclass
@@ -104,10 +114,15 @@ class Handler(BaseHTTPRequestHandler):
             return self.create(json.loads(body), token)
         if path == "/api/validate-yaml":
             return {"errors": [], "warnings": []}
-        found = re.fullmatch(r"/api/models/(.+?)(?:/(revision|tree|branch|preupload|commit)/(.+))?", path)
+        found = re.fullmatch(
+            r"/api/models/(.+?)(?:/(revision|tree|branch|preupload|commit|discussions)(?:/(.+))?)?", path
+        )
         assert found is not None, f"the fake Hub does not know {method} {path}"
         name, action, revision = found.groups()
         repository = self.repository(name, token)
+        if action == "discussions":
+            repository.revisions["refs/pr/1"] = COMMIT
+            return PULL_REQUEST | {"repo": {"name": name, "type": "model"}} | (json.loads(body) if body else {})
         if method == "GET":
             commit = self.commit_of(repository, revision or "main")
             if action == "tree":
@@ -128,11 +143,10 @@ class Handler(BaseHTTPRequestHandler):
         self.commit_of(repository, revision)
         header, *lines = [json.loads(line) for line in body.splitlines()]
         files = {line["value"]["path"]: base64.b64decode(line["value"]["content"]) for line in lines}
-        self.hub.commits.append({**header["value"], "files": files, "revision": revision, "query": self.path})
-        if "create_pr=1" not in self.path:
+        self.hub.commits.append({**header["value"], "files": files, "revision": revision})
+        if not revision.startswith("refs/pr/"):
             repository.files |= files
-        pull = {"pullRequestUrl": f"{self.hub.address}/{name}/discussions/1"} if "create_pr=1" in self.path else {}
-        return {"success": True, "commitOid": COMMIT, "commitUrl": f"{self.hub.address}/{name}/commit/{COMMIT}", **pull}
+        return {"success": True, "commitOid": COMMIT, "commitUrl": f"{self.hub.address}/{name}/commit/{COMMIT}"}
 
     def create(self, asked: dict[str, Any], token: str | None) -> dict[str, str]:
         if token not in (READ, WRITE):

@@ -69,11 +69,17 @@ def test_a_pull_request_gives_its_address(folder: Path, hub: FakeHub) -> None:
     hub.repositories["someone/model"] = Repository({"config.json": b"old"})
     address = push_folder(folder, "someone/model", token=WRITE, create_pr=True, commit_description="In more words")
     assert address == f"{hub.address}/someone/model/discussions/1"
-    assert hub.commits[-1]["description"] == "In more words"
+    assert (hub.commits[-1]["revision"], hub.commits[-1]["description"]) == ("refs/pr/1", "In more words")
     assert hub.repositories["someone/model"].files == {"config.json": b"old"}
 
 
 # Refusals
+
+
+def test_a_pull_request_to_a_branch_is_refused(folder: Path, hub: FakeHub) -> None:
+    with pytest.raises(ValueError, match="leave out create_pr or revision='try'"):
+        push_folder(folder, "someone/model", token=WRITE, create_pr=True, revision="try")
+    assert hub.requests == []
 
 
 def test_without_a_token_nothing_is_asked(folder: Path, hub: FakeHub) -> None:

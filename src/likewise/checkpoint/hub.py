@@ -30,13 +30,15 @@ def push_folder(
         FileExistsError: The repository exists.
         ConnectionError: The Hub is not reached, or it fails.
         NotADirectoryError: There is no such folder.
-        ValueError: ``repo_id`` is no name that a repository can have.
+        ValueError: ``repo_id`` is no name that a repository can have, or both a branch and a request are wanted.
     """
     from huggingface_hub import HfApi, constants, get_token
     from huggingface_hub.errors import HFValidationError
 
     if not Path(folder).is_dir():
         raise NotADirectoryError(f"{os.fspath(folder)} is not a folder, so it cannot be pushed")
+    if create_pr and revision is not None:
+        raise ValueError(f"a pull request is one to the main branch; leave out create_pr or revision={revision!r}")
     if constants.HF_HUB_OFFLINE:
         raise ConnectionError("nothing can be pushed: HF_HUB_OFFLINE or TRANSFORMERS_OFFLINE is set; unset it")
     if token is None and get_token() is None:
@@ -64,7 +66,7 @@ def push_folder(
             raise FileExistsError(f"{repo_id} exists; to add to it, give exist_ok=True or create_pr=True") from error
         kind = PermissionError if _status(error) in (401, 403, 404) else ConnectionError
         raise kind(f"{repo_id} was not pushed: {in_words(error, repo_id, revision)}") from error
-    return str(commit.pr_url if create_pr else commit.commit_url)
+    return str(commit.pr_url or commit.commit_url)  # no request is opened where nothing has changed
 
 
 def in_words(error: Exception, repository: str, revision: str | None) -> str:
