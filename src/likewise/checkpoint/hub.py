@@ -52,7 +52,7 @@ def push_folder(
         keeps_card = not replace_model_card and hub.file_exists(repo_id, "README.md", revision=revision)
         commit = hub.upload_folder(
             repo_id=repo_id,
-            folder_path=folder,
+            folder_path=Path(folder),
             commit_message=commit_message,
             commit_description=commit_description,
             revision=revision,
