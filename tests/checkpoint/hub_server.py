@@ -29,9 +29,13 @@ PULL_REQUEST = {
 @dataclass
 class Repository:
     files: dict[str, bytes]
+    older_files: dict[str, bytes] | None = None  # of OLDER_COMMIT, where they differ
     revisions: dict[str, str] = field(default_factory=lambda: {"main": COMMIT})
     private: bool = False
     gated: bool = False
+
+    def files_of(self, commit: str) -> dict[str, bytes]:
+        return self.older_files if commit == OLDER_COMMIT and self.older_files is not None else self.files
 
 
 @dataclass
@@ -125,12 +129,13 @@ class Handler(BaseHTTPRequestHandler):
             return PULL_REQUEST | {"repo": {"name": name, "type": "model"}} | (json.loads(body) if body else {})
         if method == "GET":
             commit = self.commit_of(repository, revision or "main")
+            files = repository.files_of(commit)
             if action == "tree":
                 return [
                     {"type": "file", "path": file, "size": len(content), "oid": identity(file, content)}
-                    for file, content in repository.files.items()
+                    for file, content in files.items()
                 ]
-            return {"id": name, "sha": commit, "siblings": [{"rfilename": file} for file in repository.files]}
+            return {"id": name, "sha": commit, "siblings": [{"rfilename": file} for file in files]}
         if token != WRITE:
             raise Refusal(403)
         if action == "branch":
@@ -142,10 +147,10 @@ class Handler(BaseHTTPRequestHandler):
         assert action == "commit"
         self.commit_of(repository, revision)
         header, *lines = [json.loads(line) for line in body.splitlines()]
-        files = {line["value"]["path"]: base64.b64decode(line["value"]["content"]) for line in lines}
-        self.hub.commits.append({**header["value"], "files": files, "revision": revision})
+        added = {line["value"]["path"]: base64.b64decode(line["value"]["content"]) for line in lines}
+        self.hub.commits.append({**header["value"], "files": added, "revision": revision})
         if not revision.startswith("refs/pr/"):
-            repository.files |= files
+            repository.files |= added
         return {"success": True, "commitOid": COMMIT, "commitUrl": f"{self.hub.address}/{name}/commit/{COMMIT}"}
 
     def create(self, asked: dict[str, Any], token: str | None) -> dict[str, str]:
@@ -168,10 +173,10 @@ class Handler(BaseHTTPRequestHandler):
         if repository.gated and token is None:
             raise Refusal(401, "GatedRepo")
         commit = self.commit_of(repository, revision)
-        if file not in repository.files:
+        if file not in repository.files_of(commit):
             self.send(b"", 404, {"X-Error-Code": "EntryNotFound", "X-Repo-Commit": commit})
             return
-        content = repository.files[file]
+        content = repository.files_of(commit)[file]
         self.send(content, headers={"ETag": f'"{identity(file, content)}"', "X-Repo-Commit": commit})
 
 

@@ -171,6 +171,7 @@ def test_nothing_superfluous_is_fetched(hub: FakeHub) -> None:
     others = (
         *("pytorch_model.bin", "model.fp16.safetensors", "consolidated.00.safetensors", "flax_model.msgpack"),
         *("tf_model.h5", "rust_model.ot", "model.gguf", "training_args.bin", "optimizer.pt", "trainer_state.json"),
+        *("eval_results.json", "data_config.json", "requirements.txt", "pytorch_model.bin.index.json"),
         *("onnx/model.onnx", "onnx/config.json", "openvino/openvino_model.xml", "checkpoint-500/model.safetensors"),
         *("checkpoint-500/config.json", "2_Dense_512/model.safetensors", "eval/results.csv", "picture.png"),
     )
@@ -290,9 +291,11 @@ def test_a_gated_model_says_where_to_ask(hub: FakeHub) -> None:
 @pytest.mark.parametrize("revision", ["old", "v1.0", "refs/pr/3", OLDER_COMMIT])
 def test_a_revision_is_fetched_once(revision: str, hub: FakeHub) -> None:
     repository = hub.repositories["someone/encoder"] = model()
+    repository.older_files = dict.fromkeys(OLD, b"{}")
     repository.revisions |= {"old": OLDER_COMMIT, "v1.0": OLDER_COMMIT, "refs/pr/3": OLDER_COMMIT}
     fetched = locate("someone/encoder", revision=revision)
     assert fetched.folder.name == OLDER_COMMIT
+    assert hub.downloaded() == sorted(OLD)
     assert locate("someone/encoder", revision=revision).origin == "Hugging Face cache (someone/encoder)"
     assert locate("someone/encoder", revision=OLDER_COMMIT).origin == "Hugging Face cache (someone/encoder)"
     assert locate("someone/encoder").folder.name == COMMIT
