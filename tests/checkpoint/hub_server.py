@@ -1,4 +1,4 @@
-"""A Hugging Face Hub on this machine: as much of its HTTP interface as loading and pushing a model uses."""
+"""A Hugging Face Hub on this machine, as much of it as loading and pushing a model uses, and its cache."""
 
 import base64
 import json
@@ -9,9 +9,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from hashlib import sha1
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+MODEL = ("config.json", "model.safetensors", "tokenizer.json")
+WITH_MODULES = ("modules.json", *MODEL)
+OLD_MODEL = ("config.json", "vocab.txt", "pytorch_model.bin")
 COMMIT, OLDER_COMMIT = "a" * 40, "b" * 40
 READ, WRITE = "hf_read", "hf_write"  # the tokens it knows
 PULL_REQUEST = {
@@ -33,6 +37,7 @@ class Repository:
     revisions: dict[str, str] = field(default_factory=lambda: {"main": COMMIT})
     private: bool = False
     gated: bool = False
+    failing: str | None = None  # this file cannot be sent
 
     def files_of(self, commit: str) -> dict[str, bytes]:
         return self.older_files if commit == OLDER_COMMIT and self.older_files is not None else self.files
@@ -173,6 +178,8 @@ class Handler(BaseHTTPRequestHandler):
         if repository.gated and token is None:
             raise Refusal(401, "GatedRepo")
         commit = self.commit_of(repository, revision)
+        if file == repository.failing:
+            raise Refusal(403)  # for a failure of its own, huggingface_hub would try again for 20 s
         if file not in repository.files_of(commit):
             self.send(b"", 404, {"X-Error-Code": "EntryNotFound", "X-Repo-Commit": commit})
             return
@@ -192,3 +199,35 @@ def running_hub() -> Iterator[FakeHub]:
     finally:
         server.shutdown()
         server.server_close()
+
+
+def model(*files: str, **settings: Any) -> Repository:
+    """A repository on the Hub; each of its files is "{}" unless given in ``settings`` by its name without .json."""
+    contents = dict.fromkeys(files or WITH_MODULES, b"{}")
+    return Repository(contents | {f"{name}.json": json.dumps(value).encode() for name, value in settings.items()})
+
+
+def rows(*modules: str) -> list[dict[str, str]]:
+    """modules.json: "2_Dense" has a folder of its own, "Transformer" is in the root."""
+    return [
+        {"path": name if "_" in name else "", "type": f"sentence_transformers.models.{name.rpartition('_')[2]}"}
+        for name in modules
+    ]
+
+
+def cached(
+    cache: Path, repository: str, files: tuple[str, ...] = WITH_MODULES, commit: str = COMMIT, absent: str | None = None
+) -> Path:
+    """Lay out a repository as huggingface_hub caches it; ``absent`` is recorded as a file that it does not have."""
+    folder = cache / f"models--{repository.replace('/', '--')}"
+    snapshot = folder / "snapshots" / commit
+    snapshot.mkdir(parents=True, exist_ok=True)
+    for name in files:
+        (snapshot / name).parent.mkdir(exist_ok=True)
+        (snapshot / name).write_text("{}", encoding="utf-8")
+    (folder / "refs").mkdir(exist_ok=True)
+    (folder / "refs" / "main").write_text(commit, encoding="utf-8")
+    if absent is not None:
+        (folder / ".no_exist" / commit).mkdir(parents=True)
+        (folder / ".no_exist" / commit / absent).touch()
+    return snapshot

@@ -1,74 +1,31 @@
 """Where a model is looked for, in which order, and what is said when nobody has it. No test asks the real Hub."""
 
 import hashlib
-import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
-from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from likewise.checkpoint import locate as room
-from likewise.checkpoint.locate import EMBEDDED_NAMES, Location, embedded_folder, locate
-from tests.checkpoint.hub_server import COMMIT, OLDER_COMMIT, READ, FakeHub, Repository
+from likewise.checkpoint.locate import EMBEDDED_NAMES, Location, locate
+from tests.checkpoint.hub_server import (
+    COMMIT,
+    MODEL,
+    OLD_MODEL,
+    OLDER_COMMIT,
+    READ,
+    WITH_MODULES,
+    FakeHub,
+    cached,
+    model,
+)
 from tests.tiny_checkpoints import tiny_encoder
 
-MODEL = ("config.json", "model.safetensors", "tokenizer.json")
-WITH_MODULES = ("modules.json", *MODEL)
-
-
-@pytest.fixture(autouse=True)
-def apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """An empty working folder, an empty cache, no package, and no network but this machine."""
-    connect, calls = socket.socket.connect, []
-
-    def connect_here(opened: socket.socket, address: Any) -> None:
-        if address[0] != "127.0.0.1":
-            calls.append(address)
-            raise ConnectionRefusedError
-        connect(opened, address)
-
-    working_folder, cache = tmp_path / "work", tmp_path / "hub"
-    working_folder.mkdir()
-    monkeypatch.chdir(working_folder)
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(cache))
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
-    monkeypatch.delenv("SENTENCE_TRANSFORMERS_HOME", raising=False)
-    monkeypatch.setattr(room, "find_spec", lambda name: None)
-    monkeypatch.setattr(socket.socket, "connect", connect_here)
-    embedded_folder.cache_clear()
-    yield
-    embedded_folder.cache_clear()
-    assert calls == [], "a network call was made"
-
-
-@pytest.fixture
-def cache(tmp_path: Path) -> Path:
-    return tmp_path / "hub"
-
-
-def cached(
-    cache: Path, repository: str, files: tuple[str, ...] = WITH_MODULES, commit: str = COMMIT, absent: str | None = None
-) -> Path:
-    """Lay out a repository as huggingface_hub caches it; ``absent`` is recorded as a file that it does not have."""
-    folder = cache / f"models--{repository.replace('/', '--')}"
-    snapshot = folder / "snapshots" / commit
-    snapshot.mkdir(parents=True, exist_ok=True)
-    for name in files:
-        (snapshot / name).parent.mkdir(exist_ok=True)
-        (snapshot / name).write_text("{}", encoding="utf-8")
-    (folder / "refs").mkdir(exist_ok=True)
-    (folder / "refs" / "main").write_text(commit, encoding="utf-8")
-    if absent is not None:
-        (folder / ".no_exist" / commit).mkdir(parents=True)
-        (folder / ".no_exist" / commit / absent).touch()
-    return snapshot
+pytestmark = pytest.mark.usefixtures("apart")
 
 
 def local_model(folder: Path) -> Path:
@@ -87,23 +44,6 @@ def package(site: Path, monkeypatch: pytest.MonkeyPatch, weights: bytes, expecte
     monkeypatch.setattr(room, "find_spec", find_spec)
     monkeypatch.setattr(room, "EMBEDDED_SHA256", hashlib.sha256(expected).hexdigest())
     return model
-
-
-def model(*files: str, **settings: Any) -> Repository:
-    """A repository on the Hub; each of its files is "{}" unless given in ``settings`` by its name without .json."""
-    contents = dict.fromkeys(files or WITH_MODULES, b"{}")
-    return Repository(contents | {f"{name}.json": json.dumps(value).encode() for name, value in settings.items()})
-
-
-def rows(*modules: str) -> list[dict[str, str]]:
-    """modules.json: "2_Dense" has a folder of its own, "Transformer" is in the root."""
-    return [
-        {"path": name if "_" in name else "", "type": f"sentence_transformers.models.{name.rpartition('_')[2]}"}
-        for name in modules
-    ]
-
-
-WITH_DENSE = rows("Transformer", "1_Pooling", "2_Dense", "3_Normalize")
 
 
 # The order
@@ -161,100 +101,6 @@ def test_the_hub_comes_last(hub: FakeHub) -> None:
     assert len(hub.requests) == requests
 
 
-def test_a_repository_without_weights_is_no_model(hub: FakeHub) -> None:
-    hub.repositories["someone/encoder"] = model("modules.json", "config.json", "flax_model.msgpack")
-    with pytest.raises(FileNotFoundError, match="someone/encoder: FileNotFoundError: there are no weights in it"):
-        locate("someone/encoder")
-
-
-def test_nothing_superfluous_is_fetched(hub: FakeHub) -> None:
-    others = (
-        *("pytorch_model.bin", "model.fp16.safetensors", "consolidated.00.safetensors", "flax_model.msgpack"),
-        *("tf_model.h5", "rust_model.ot", "model.gguf", "training_args.bin", "optimizer.pt", "trainer_state.json"),
-        *("eval_results.json", "data_config.json", "requirements.txt", "pytorch_model.bin.index.json"),
-        *("onnx/model.onnx", "onnx/config.json", "openvino/openvino_model.xml", "checkpoint-500/model.safetensors"),
-        *("checkpoint-500/config.json", "2_Dense_512/model.safetensors", "eval/results.csv", "picture.png"),
-    )
-    of_the_model = (*MODEL, "vocab.txt", "1_Pooling/config.json", "2_Dense/config.json", "2_Dense/model.safetensors")
-    hub.repositories["someone/encoder"] = model(*of_the_model, *others, modules=WITH_DENSE)
-    locate("someone/encoder")
-    assert hub.downloaded() == sorted([*of_the_model, "modules.json"])
-
-
-STATIC = ("tokenizer.json", "model.safetensors")
-OLD = ("config.json", "vocab.txt", "pytorch_model.bin")
-SHARDS = ("model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors")
-LAYOUTS: dict[str, tuple[Repository, tuple[str, ...]]] = {  # what each kind of model needs; what else may lie there
-    "old weights": (model(*OLD, modules=rows("Transformer")), ("flax_model.msgpack",)),
-    "old weights of one module": (
-        model(*MODEL, "2_Dense/config.json", "2_Dense/pytorch_model.bin", modules=rows("Transformer", "2_Dense")),
-        ("pytorch_model.bin",),
-    ),
-    "version 0": (model(*(f"0_BERT/{name}" for name in OLD), modules=rows("0_BERT")), ("pytorch_model.bin",)),
-    "sentencepiece": (model("sentencepiece.bpe.model", *MODEL, modules=rows("Transformer")), ("chat_template.jinja",)),
-    "static": (model(*(f"0_StaticEmbedding/{name}" for name in STATIC), modules=rows("0_StaticEmbedding")), STATIC[1:]),
-    "static in the root": (model(*STATIC, modules=rows("StaticEmbedding")), ("pytorch_model.bin",)),
-    "model2vec": (
-        model("config.json", *STATIC, modules=[{"path": ".", "type": "sentence_transformers.models.StaticEmbedding"}]),
-        ("pytorch_model.bin",),
-    ),
-    "model2vec without modules": (model("config.json", *STATIC), ("onnx/tokenizer.json", "onnx/model.onnx")),
-    "words": (
-        model(
-            "0_WordEmbeddings/wordembedding_config.json",
-            "0_WordEmbeddings/whitespacetokenizer_config.json",
-            "0_WordEmbeddings/pytorch_model.bin",
-            "1_Pooling/config.json",
-            modules=rows("0_WordEmbeddings", "1_Pooling"),
-        ),
-        ("pytorch_model.bin",),
-    ),
-    "router": (
-        model(
-            *(f"query_0_StaticEmbedding/{name}" for name in STATIC),
-            *(f"document_0_Transformer/{name}" for name in MODEL),
-            modules=rows("Router"),
-            router_config={
-                "types": {"query_0_StaticEmbedding": "a.StaticEmbedding", "document_0_Transformer": "a.Transformer"}
-            },
-        ),
-        ("old_0_Transformer/model.safetensors", "document_0_Transformer/pytorch_model.bin"),
-    ),
-    "asym": (
-        model(
-            *MODEL,
-            "1_Asym/7_Dense/config.json",
-            "1_Asym/7_Dense/pytorch_model.bin",
-            modules=rows("Transformer", "1_Asym"),
-            **{"1_Asym/config": {"types": {"7_Dense": "sentence_transformers.models.Dense.Dense"}}},
-        ),
-        ("1_Asym/8_Dense/pytorch_model.bin",),
-    ),
-    "shards": (
-        model(
-            *("config.json", "tokenizer.json", *SHARDS),
-            **{"model.safetensors.index": {"weight_map": dict.fromkeys("ab", SHARDS[0]) | {"c": SHARDS[1]}}},
-        ),
-        ("pytorch_model-00001-of-00001.bin", "pytorch_model.bin.index.json", "consolidated.safetensors"),
-    ),
-    "adapter": (
-        model("adapter_config.json", "adapter_model.safetensors", "tokenizer.json", modules=rows("Transformer")),
-        ("adapter_model.bin",),
-    ),
-}
-
-
-@pytest.mark.parametrize("layout", LAYOUTS)
-def test_every_kind_of_model_is_fetched_whole_and_then_cached(layout: str, hub: FakeHub) -> None:
-    needed, others = LAYOUTS[layout]
-    hub.repositories["someone/model"] = Repository(needed.files | dict.fromkeys(others, b"{}"))
-    fetched = locate("someone/model")
-    assert hub.downloaded() == sorted(needed.files)
-    requests = len(hub.requests)
-    assert locate("someone/model") == Location(fetched.folder, "Hugging Face cache (someone/model)")
-    assert len(hub.requests) == requests
-
-
 # Private models, other revisions
 
 
@@ -291,11 +137,11 @@ def test_a_gated_model_says_where_to_ask(hub: FakeHub) -> None:
 @pytest.mark.parametrize("revision", ["old", "v1.0", "refs/pr/3", OLDER_COMMIT])
 def test_a_revision_is_fetched_once(revision: str, hub: FakeHub) -> None:
     repository = hub.repositories["someone/encoder"] = model()
-    repository.older_files = dict.fromkeys(OLD, b"{}")
+    repository.older_files = dict.fromkeys(OLD_MODEL, b"{}")
     repository.revisions |= {"old": OLDER_COMMIT, "v1.0": OLDER_COMMIT, "refs/pr/3": OLDER_COMMIT}
     fetched = locate("someone/encoder", revision=revision)
     assert fetched.folder.name == OLDER_COMMIT
-    assert hub.downloaded() == sorted(OLD)
+    assert hub.downloaded() == sorted(OLD_MODEL)
     assert locate("someone/encoder", revision=revision).origin == "Hugging Face cache (someone/encoder)"
     assert locate("someone/encoder", revision=OLDER_COMMIT).origin == "Hugging Face cache (someone/encoder)"
     assert locate("someone/encoder").folder.name == COMMIT
@@ -374,66 +220,11 @@ def test_a_fetched_plain_encoder_is_remembered_as_one(hub: FakeHub) -> None:
     assert len(hub.requests) == requests
 
 
-PARTS: dict[str, tuple[tuple[str, ...], str]] = {  # what is there of a model with a Dense → what the error names
-    "nothing but settings": ((), "config.json, tokenizer.json, model.safetensors, 1_Pooling/config.json, 2_Dense/"),
-    "no weights": (("config.json", "tokenizer.json"), "without model.safetensors, 1_Pooling/config.json"),
-    "no folder of a module": ((*MODEL, "1_Pooling/config.json"), "without 2_Dense/config.json, 2_Dense/model.saf"),
-    "no weights of a module": ((*MODEL, "1_Pooling/config.json", "2_Dense/config.json"), "without 2_Dense/model.saf"),
-}
-
-
-@pytest.mark.parametrize("part", PARTS)
-def test_a_part_of_a_model_is_completed_or_what_it_lacks_is_named(part: str, cache: Path, hub: FakeHub) -> None:
-    files, named = PARTS[part]
-    snapshot = cached(cache, "someone/encoder", files)
-    (snapshot / "modules.json").write_text(json.dumps(WITH_DENSE), encoding="utf-8")
-    with pytest.raises(FileNotFoundError, match=f"only a part of it is in {snapshot}, without ") as found:
-        locate("someone/encoder", local_files_only=True)
-    assert named in str(found.value)
-    assert hub.requests == []
-    whole = (*MODEL, "1_Pooling/config.json", "2_Dense/config.json", "2_Dense/model.safetensors")
-    hub.repositories["someone/encoder"] = model(*whole, modules=WITH_DENSE)
-    assert locate("someone/encoder") == Location(snapshot, "Hugging Face Hub (someone/encoder)")
-    assert all((snapshot / file).is_file() for file in whole)
-    assert locate("someone/encoder").origin == "Hugging Face cache (someone/encoder)"
-
-
-def test_a_missing_shard_is_named(cache: Path) -> None:
-    files = ("config.json", "tokenizer.json", "model-00001-of-00002.safetensors")
-    snapshot = cached(cache, "someone/encoder", files, absent="modules.json")
-    weight_map = {"first": "model-00001-of-00002.safetensors", "second": "model-00002-of-00002.safetensors"}
-    index = snapshot / "model.safetensors.index.json"
-    index.write_text(json.dumps({"weight_map": weight_map}), encoding="utf-8")
-    with pytest.raises(FileNotFoundError, match=r"without model-00002-of-00002[.]safetensors\n"):
-        locate("someone/encoder", local_files_only=True)
-
-
 def test_the_rest_of_a_model_is_fetched_before_another_of_a_similar_name(cache: Path, hub: FakeHub) -> None:
     cached(cache, "sentence-transformers/encoder", ("modules.json",))
     cached(cache, "encoder")
     hub.repositories["sentence-transformers/encoder"] = model()
     assert locate("encoder").origin == "Hugging Face Hub (sentence-transformers/encoder)"
-
-
-@pytest.mark.parametrize(
-    "damaged",
-    ["", "{", "[" * 100_000, "{}", "7", "[7]", '[{"type": 7}]', '[{"type": "x.Dense", "path": 7}]',
-     '[{"type": "x.Dense", "path": "../.."}]', '[{"type": "x.Dense", "path": "/etc"}]'],
-)  # fmt: skip
-def test_a_damaged_modules_file_is_left_to_its_reader(damaged: str, cache: Path) -> None:
-    snapshot = cached(cache, "someone/encoder")
-    (snapshot / "modules.json").write_text(damaged, encoding="utf-8")
-    assert locate("someone/encoder", local_files_only=True).folder == snapshot
-
-
-@pytest.mark.parametrize(
-    "types", [7, {".": "x.Router"}, {"..": "x.Router"}, {"": "x.Router"}, {"/": "x.Dense"}, {"a": 7}]
-)
-def test_a_router_that_holds_itself_is_left_to_its_reader(types: object, cache: Path) -> None:
-    snapshot = cached(cache, "someone/encoder")
-    (snapshot / "modules.json").write_text(json.dumps(rows("Router")), encoding="utf-8")
-    (snapshot / "router_config.json").write_text(json.dumps({"types": types}), encoding="utf-8")
-    assert locate("someone/encoder", local_files_only=True).folder == snapshot
 
 
 def test_a_revision_is_looked_up(cache: Path) -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from glob import escape
@@ -148,13 +149,14 @@ def _downloaded(repository: str, cache: str | None, revision: str | None, token:
         return Path(hub.hf_hub_download(repository, name, cache_dir=cache, revision=revision))
 
     layout: Path | None = None
-    try:
+    if "modules.json" in files:
         layout = fetched("modules.json").parent
         while more := [name for name in layout_files(layout) if name in files and not (layout / name).is_file()]:
             for name in more:
                 fetched(name)
-    except EntryNotFoundError:
-        pass  # a plain encoder; asked for all the same, so that the cache keeps a record that there is no such file
+    else:  # asked for all the same, so that the cache keeps a record that there is none
+        with suppress(EntryNotFoundError):
+            fetched("modules.json")
     needed = [escape(file) for file in needed_files(files, layout)]
     return Path(hub.snapshot_download(repository, cache_dir=cache, revision=revision, allow_patterns=needed))
 
