@@ -122,9 +122,9 @@ def special_tokens(tokenizer: Tokenizer) -> tuple[int, int]:
 
 
 def one_ahead(items: Iterator[Item], count: int) -> Iterator[Item]:
-    """Pass on the ``count`` items; while one is used, the next is made in a thread, which pays where that is not Python.
+    """Pass on the ``count`` items; while one is used, the next is made in a thread.
 
-    The tokenizer holds no lock of Python's while it works.
+    It pays for what the tokenizer makes, for it holds no lock of Python's while it works.
     """
     if count < 2:
         yield from items

@@ -9,7 +9,6 @@ from likewise import models
 from likewise.engine.heads import apply, is_known
 from likewise.tokens import TokenBatch
 
-
 CACHED_BYTES = 2**18  # of sums that are added to again and again
 
 
