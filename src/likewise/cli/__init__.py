@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from likewise import __version__
+from likewise.cli.convert import convert
 from likewise.cli.encode import encode
 from likewise.cli.info import info
 from likewise.cli.output import one_line
@@ -20,7 +21,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (encode, similarity, search, info):
+for command in (encode, similarity, search, info, convert):
     app.command(no_args_is_help=True)(command)
 
 

@@ -99,6 +99,11 @@ class Transformer:
         self._max_seq_length = min(whole_number(limit, "max_seq_length", most=10**40), self.settings.longest)
 
     @property
+    def architecture(self) -> str:
+        """What config.json calls it: "bert"."""
+        return self.settings.model_type
+
+    @property
     def vocabulary(self) -> int:
         """The number of tokens that the encoder knows."""
         return self.settings.vocabulary

@@ -30,6 +30,8 @@ class WordEmbeddings:
         ValueError: The table is no matrix, or has fewer rows than the tokenizer has words.
     """
 
+    architecture = "word vectors"
+
     def __init__(
         self,
         tokenizer: WhitespaceTokenizer | Tokenizer,
@@ -124,6 +126,7 @@ class BoW:
     word_weights: Mapping[str, float] = field(default_factory=dict, repr=False)
     unknown_word_weight: float = 1
     cumulative_term_frequency: bool = True  # False: a word that is there counts once
+    architecture = "bag of words"
     max_seq_length = math.inf
 
     def __post_init__(self) -> None:
