@@ -25,6 +25,7 @@ from likewise.checkpoint.locate import locate
 from likewise.checkpoint.model_card import DataSet, Score, TrainingFacts
 from likewise.checkpoint.model_settings import ModelSettings, prompts_of, read_model_settings
 from likewise.checkpoint.settings import read_checkpoint
+from likewise.checkpoint.values import about, shortened
 from likewise.checkpoint.write import Layout
 from likewise.description import ModelDescription, describe
 from likewise.encoding.embed import Batching, embed, embed_tokens
@@ -89,6 +90,7 @@ class SentenceTransformer:
             raise ValueError("give a model's name or folder, or modules=, not both: modules= puts a new model together")
         if modules is not None:
             self._modules, settings, self._layout = list(modules), ModelSettings(), "none"
+            self._routes = models.routes_of(self._modules)
             self.name = " + ".join(type(module).__name__ for module in modules)
         elif model_name_or_path is not None:
             self.name = os.fspath(model_name_or_path)
@@ -98,14 +100,16 @@ class SentenceTransformer:
             is_other = settings.model_type != "SentenceTransformer"
             checkpoint = read_checkpoint(location.folder)
             self._modules = read_modules(checkpoint, location.origin, encoder_only=is_other)
+            with about(location.folder):
+                self._routes = models.routes_of(self._modules)
             self._layout = checkpoint.layout
         else:
             raise ValueError("give a model's name or folder, or modules=[models.Transformer(…), models.Pooling(…)]")
-        self._routes = models.routes_of(self._modules)
         self.prompts = {"query": "", "document": ""} | dict(settings.prompts) | prompts_of(prompts, "prompts")
         self.default_prompt_name = default_prompt_name or settings.default_prompt_name
         if self.default_prompt_name is not None and self.default_prompt_name not in self.prompts:
-            raise ValueError(f"default_prompt_name {self.default_prompt_name!r} is none of {sorted(self.prompts)}")
+            name = shortened(self.default_prompt_name)
+            raise ValueError(f"default_prompt_name {name} is none of {shortened(sorted(self.prompts))}")
         self.similarity_fn_name = similarity_fn_name or settings.similarity_fn_name or SimilarityFunction.COSINE
         self.truncate_dim = truncate_dim if truncate_dim is not None else settings.truncate_dim
         limit = only(processor_kwargs or tokenizer_kwargs, "processor_kwargs", ("model_max_length",))
@@ -245,7 +249,7 @@ class SentenceTransformer:
             self._similarity_fn_name = SimilarityFunction(name).value
         except ValueError:
             known = ", ".join(SimilarityFunction.possible_values())
-            raise ValueError(f"similarity_fn_name {name!r} is not known; use one of {known}") from None
+            raise ValueError(f"similarity_fn_name {shortened(name)} is not known; use one of {known}") from None
 
     @property
     def tokenizer(self) -> Any:

@@ -21,6 +21,10 @@ MOST_TOKENS = 2**31 - 1  # what offsets of 32 bits can count
 TEXTS_AT_ONCE = 2048  # handed to the tokenizer together: enough for all cores, and its records stay few
 
 
+class TokenizerError(ValueError):
+    """A tokenizer fails, or its tokens are not the model's: its files are damaged or another model's."""
+
+
 @dataclass(frozen=True, slots=True)
 class TokenBatch:
     """Several tokenised texts laid end to end, without padding."""
@@ -74,13 +78,16 @@ def tokenize(
     max_length: int | None = None,
     prompt_length: int = 0,
     special: bool = True,
+    vocabulary: int | None = None,
 ) -> TokenBatch:
     """Tokenise ``texts``, with the model's ``special`` tokens; a text over ``max_length`` loses tokens at its end.
 
     The first ``prompt_length`` tokens of each text are marked for the pooling to leave out; one token always stays.
+    The model has a vector for each token below ``vocabulary``.
 
     Raises:
         ValueError: A text holds a lone surrogate (half of a character), or ``max_length`` leaves no room for text.
+        TokenizerError: The tokenizer fails, or gives a token that the model does not have.
     """
     before, after = special_tokens(tokenizer) if special else (0, 0)
     if max_length is not None and max_length <= before + after:
@@ -98,10 +105,13 @@ def tokenize(
         if max_length is not None:
             kept = max_length - after
             ids = [i if len(i) <= max_length else i[:kept] + i[len(i) - after :] for i in ids]
-        pieces.append(np.fromiter(chain.from_iterable(ids), dtype=np.int32))
+        pieces.append(_packed(ids))
     lengths = full_lengths if max_length is None else np.minimum(full_lengths, max_length)
+    packed = np.concatenate(pieces) if pieces else np.empty(0, dtype=np.int32)
+    if vocabulary is not None and (highest := int(packed.max(initial=0))) >= vocabulary:
+        raise TokenizerError(f"the tokenizer gives the token {highest}, but the model has {vocabulary} tokens")
     return TokenBatch(
-        ids=np.concatenate(pieces) if pieces else np.empty(0, dtype=np.int32),
+        ids=packed,
         offsets=offsets_of(lengths),
         full_lengths=full_lengths,
         prompt_lengths=np.minimum(prompt_length, lengths - 1).astype(np.int32) if prompt_length else None,
@@ -169,6 +179,15 @@ def _encode(tokenizer: Tokenizer, texts: Sequence[str], start: int, special: boo
                     f"{reprlib.repr(text)}; decode its source with errors='replace'"
                 ) from None
         raise
+    except Exception as error:  # the tokenizers library raises plain Exception
+        raise TokenizerError(f"the tokenizer fails: {reprlib.repr(str(error))}") from error
+
+
+def _packed(ids: list[list[int]]) -> NDArray[np.int32]:
+    try:
+        return np.fromiter(chain.from_iterable(ids), dtype=np.int32)
+    except OverflowError as error:
+        raise TokenizerError(f"the tokenizer gives the token {max(map(max, ids))}, more than any model has") from error
 
 
 def texts_of(inputs: object) -> list[str]:

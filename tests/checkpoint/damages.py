@@ -237,7 +237,7 @@ ARRAY_CHANGES = {
     "one more axis": lambda array: array[None],
     "not a number": lambda array: np.full_like(array, np.nan if array.dtype.kind == "f" else _largest(array.dtype)),
     "huge": lambda array: np.full_like(array, _largest(array.dtype)),
-    "negative": lambda array: (0 * array - 1 if array.dtype != bool else array).astype(array.dtype),
+    "negative": lambda array: np.full(array.shape, -1).astype(array.dtype),
     "whole numbers": lambda array: array.astype(np.int64),
     "bytes": lambda array: np.zeros(array.shape, np.uint8),
     "truths": lambda array: array > 0,
@@ -262,7 +262,7 @@ class ChangeArray:
         array = arrays.pop(self.name, None)
         if self.change is not None and array is not None:
             with np.errstate(all="ignore"):
-                arrays[self.name] = ARRAY_CHANGES[self.change](array)
+                arrays[self.name] = np.asarray(ARRAY_CHANGES[self.change](array))
         files[self.file] = save(arrays, {"format": "pt"})
 
 
@@ -359,7 +359,7 @@ def damages(files: dict[str, bytes], others: dict[str, list[bytes]], payloads: d
     if "pytorch_model.bin" in files:
         found += [st.sampled_from([Content("pytorch_model.bin", *payload) for payload in payloads.items()])] * 4
     if "modules.json" in files:
-        orders = st.lists(st.integers(0, 9), max_size=6) | st.sampled_from([[i] * 300 for i in range(4)])
+        orders = st.lists(st.integers(0, 9), max_size=6) | st.permutations(range(6)) | st.just([1] * 300)
         found.append(orders.map(lambda order: Rows("modules.json", tuple(order))))
     return st.one_of(found)
 

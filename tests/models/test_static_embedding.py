@@ -219,5 +219,5 @@ def test_a_token_beyond_the_table_is_told(tmp_path: Path) -> None:
     written(tmp_path, {"embeddings": table()}, config={"model_type": "model2vec"})
     model = SentenceTransformer(tmp_path)
     model.tokenizer.add_tokens([f"teapot{number}" for number in range(10)])
-    with pytest.raises(ValueError, match=rf"makes the token \d+, but the table has {ROWS} rows"):
+    with pytest.raises(ValueError, match=rf"gives the token \d+, but the model has {ROWS} tokens"):
         model.encode(["tea", "teapot9"])

@@ -1,6 +1,8 @@
 """Named arrays: the weights of a model, from safetensors or an old pytorch_model.bin, and back to safetensors."""
 
 import json
+import pickle
+import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from likewise.checkpoint.settings import read_object
+from likewise.checkpoint.values import is_plain_name, reason, shortened
 
 NUMPY_DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "I64": "<i8", "I32": "<i4", "U8": "u1"}
 SAFETENSORS_DTYPES = {"<f8": "F64", "<f4": "F32", "<f2": "F16", "<i8": "I64", "<i4": "I32", "|u1": "U8"}
@@ -86,6 +89,21 @@ def read_arrays(folder: Path) -> NamedArrays:
     raise FileNotFoundError(f"{folder} holds no weights: neither model.safetensors nor pytorch_model.bin is in it")
 
 
+def check_shapes(
+    arrays: Mapping[str, NDArray[Any]], expected: Mapping[str, tuple[int, ...]], origin: str | Path
+) -> None:
+    """Compare the shapes of the arrays that ``origin`` holds with the ``expected`` ones that a model needs.
+
+    Raises:
+        ValueError: One is missing or has another shape.
+    """
+    if missing := expected.keys() - arrays.keys():
+        raise ValueError(f"{origin} lacks {len(missing)} of the arrays the model needs, such as {min(missing)}")
+    for name, shape in expected.items():
+        if (found := arrays[name].shape) != shape:
+            raise ValueError(f"{origin}: the array {name} has the shape {found}, but config.json means {shape}")
+
+
 def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
     """Write ``arrays`` as safetensors, each as it is stored: see ``NamedArrays.stored_in``."""
     # Written here: the safetensors package takes bfloat16 from numpy only as raw bytes, each version in its own way.
@@ -137,7 +155,7 @@ def _read_safetensors(path: Path) -> dict[str, tuple[NDArray[Any], str]]:
         with safe_open(path, framework="numpy"):
             pass  # its header check: sizes, bounds, overlaps
     except (SafetensorError, OSError) as error:
-        raise ValueError(f"{path} is not a whole safetensors file: {error}; fetch it again") from error
+        raise ValueError(f"{path} is not a whole safetensors file: {reason(error)}; fetch it again") from error
     with path.open("rb") as file:
         header_bytes = int.from_bytes(file.read(8), "little")
         header = json.loads(file.read(header_bytes))
@@ -150,7 +168,7 @@ def _read_safetensors(path: Path) -> dict[str, tuple[NDArray[Any], str]]:
     for name, record in header.items():
         if record["dtype"] not in NUMPY_DTYPES:
             known = ", ".join(NUMPY_DTYPES)
-            raise ValueError(f"{path}: the array {name} is stored as {record['dtype']}; known are {known}")
+            raise ValueError(f"{path}: the array {shortened(name)} is stored as {record['dtype']}; known are {known}")
         start, stop = record["data_offsets"]
         array = data[start:stop].view(np.ndarray)
         dtype = np.dtype(NUMPY_DTYPES[record["dtype"]])
@@ -164,6 +182,7 @@ def _read_pytorch(path: Path) -> dict[str, tuple[NDArray[Any], str]]:
     import torch
 
     try:
+        _check_container(path)
         tensors = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many kinds, and whatever it was, the file is of no use
         raise ValueError(f"{path} holds no plain weights ({type(error).__name__}); nothing in it was run") from error
@@ -173,10 +192,24 @@ def _read_pytorch(path: Path) -> dict[str, tuple[NDArray[Any], str]]:
     stored = {}
     for name, tensor in tensors.items():
         if isinstance(name, str) and isinstance(tensor, torch.Tensor) and tensor.dtype in names:
+            if tensor.layout != torch.strided or tensor.device.type != "cpu" or tensor.nbytes > path.stat().st_size:
+                raise ValueError(f"{path}: the array {shortened(name)} is no plain one: its values are not all there")
             tensor = tensor.detach().contiguous()
             bits = tensor.view(torch.uint16) if tensor.dtype == torch.bfloat16 else tensor
             stored[name] = (bits.numpy(), names[tensor.dtype])
     return stored
+
+
+def _check_container(path: Path) -> None:
+    """Refuse what torch would unpack at length: tar archives, and zip archives that are compressed."""
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            if any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist()):
+                raise ValueError("it is compressed, as torch never writes it")
+        return
+    with path.open("rb") as file:
+        if file.read(1) != pickle.PROTO:
+            raise ValueError("it is neither a zip archive nor a pickle")
 
 
 def _shards(index: Path) -> list[Path]:
@@ -185,8 +218,8 @@ def _shards(index: Path) -> list[Path]:
         raise ValueError(f"{index} must hold a 'weight_map' from array names to file names")
     names = sorted(set(weight_map.values()))
     for name in names:
-        if Path(name).name != name:
-            raise ValueError(f"{index}: the file name {name!r} leads out of the model's folder")
+        if not is_plain_name(name):
+            raise ValueError(f"{index}: the file name {shortened(name)} leads out of the model's folder")
         if not (index.parent / name).is_file():
             raise FileNotFoundError(f"{index.parent / name} is missing, but {index.name} lists it; fetch it again")
     return [index.parent / name for name in names]

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
-from likewise.checkpoint.values import shortened
+from likewise.checkpoint.values import LONGEST_NAME, is_plain_name, reason, shortened
 
 # The file beside config.json that holds the length limit; the older names are those of sentence-transformers 0.x.
 TRANSFORMER_SETTINGS = (
@@ -27,7 +27,6 @@ SETTINGS_FILES = {  # where a kind of module keeps its settings; all others in c
     "Router": ("router_config.json", "config.json"),
     "WordEmbeddings": ("wordembedding_config.json",),
 }
-LONGEST_PATH = 200  # in characters, of a module's folder; file systems take 255 bytes
 OLDER_KINDS = {"Asym": "Router"} | dict.fromkeys(  # the names that sentence-transformers 0.x and 1.x had for encoders
     ("BERT", "RoBERTa", "DistilBERT", "ALBERT", "XLNet", "XLMRoBERTa", "CamemBERT", "T5"), "Transformer"
 )
@@ -101,7 +100,7 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:  # no UTF-8, no JSON, a number of thousands of digits, too deep
-        raise ValueError(f"{path} is not valid JSON: {error}; it may be damaged, fetch it again") from error
+        raise ValueError(f"{path} is not valid JSON: {reason(error)}; it may be damaged, fetch it again") from error
 
 
 def _row(modules_file: Path, row: object) -> ModuleEntry:
@@ -110,7 +109,7 @@ def _row(modules_file: Path, row: object) -> ModuleEntry:
     path = row.get("path", "")
     if ".." in PurePosixPath(path.replace("\\", "/")).parts or PureWindowsPath(path).anchor:
         raise ValueError(f"{modules_file}: the module path {shortened(path)} leads out of the model's folder")
-    if not path.isprintable() or len(path) > LONGEST_PATH:
+    if not path.isprintable() or len(path) > LONGEST_NAME:
         raise ValueError(f"{modules_file}: the module path {shortened(path)} is no path")
     return _module_entry(_kind(modules_file, row["type"]), modules_file.parent / path)
 
@@ -146,8 +145,7 @@ def _parts(file: Path, settings: dict[str, Any]) -> dict[str, ModuleEntry]:
     if not isinstance(types, dict) or not all(isinstance(kind, str) for kind in types.values()):
         raise ValueError(f"{file} must hold 'types', the class of each module by its folder")
     for name in types:
-        is_plain = name not in ("", "..") and name == PurePosixPath(name).name == PureWindowsPath(name).name
-        if not is_plain or not name.isprintable() or len(name) > LONGEST_PATH:
+        if not is_plain_name(name):
             raise ValueError(f"{file}: the module folder {shortened(name)} is no plain name")
     kinds = {name: _kind(file, kind) for name, kind in types.items()}
     if "Router" in kinds.values():  # through a link it could even hold itself

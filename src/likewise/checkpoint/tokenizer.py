@@ -10,6 +10,7 @@ from tokenizers.implementations.byte_level_bpe import ByteLevelBPETokenizer
 from tokenizers.processors import RobertaProcessing
 
 from likewise.checkpoint.settings import read_object
+from likewise.checkpoint.values import reason
 
 # The files that make up a tokenizer, in every generation of the format; saving copies those that are there.
 TOKENIZER_FILES = (
@@ -46,7 +47,7 @@ def read_tokenizer(folder: Path, lower_case: bool = False) -> Tokenizer:
         tokenizer = READERS[files](*(str(folder / file) for file in files), settings)
     except Exception as error:  # the tokenizers library raises plain Exception
         damaged = " with ".join([str(folder / files[0]), *files[1:]])
-        raise ValueError(f"{damaged} makes no tokenizer: {error}; fetch it again") from error
+        raise ValueError(f"{damaged} makes no tokenizer: {reason(error)}; fetch it again") from error
     tokenizer.no_truncation()  # all-MiniLM-L6-v2 cuts at 128 tokens here, half of its own limit,
     tokenizer.no_padding()  # and pads every text to 128
     if lower_case:

@@ -4,7 +4,10 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from os import PathLike
+from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any
+
+LONGEST_NAME = 200  # characters; file systems take 255 bytes
 
 
 def whole_number(value: Any, name: str, least: int = 1, most: int = 1_000_000_000) -> int:
@@ -32,18 +35,31 @@ def number(value: Any, name: str, least: float = -math.inf, most: float = math.i
 
 
 @contextmanager
-def about(origin: str | PathLike[str]) -> Iterator[None]:
-    """Put ``origin``, the file or folder that is read, before the message of a ValueError that does not name it.
+def about(origin: str | PathLike[str], kind: type[ValueError] = ValueError) -> Iterator[None]:
+    """Put ``origin``, the file or folder that is read, before the message of an error of this ``kind`` without it.
 
     >>> with about("1_Pooling/config.json"):
     ...     whole_number(1.5, "embedding_dimension")
     """
     try:
         yield
-    except ValueError as error:
+    except kind as error:
         if str(origin) in str(error):
             raise
         raise ValueError(f"{origin}: {error}") from error
+
+
+def is_plain_name(name: str) -> bool:
+    """Whether ``name`` is one that a file or folder can have anywhere, and no path to another place."""
+    is_one_part = name == PurePosixPath(name).name == PureWindowsPath(name).name
+    return is_one_part and name not in ("", "..") and name.isprintable() and len(name) <= LONGEST_NAME
+
+
+def reason(error: BaseException) -> str:
+    """What a library's own ``error`` says, which may quote whole files, as an error message shows it."""
+    text = str(error)
+    text = text if text.isprintable() else repr(text)
+    return text if len(text) <= 200 else f"{text[:197]}..."
 
 
 def shortened(value: object) -> str:

@@ -124,7 +124,8 @@ def chain_of(modules: Sequence[Module]) -> Chain:
     Raises:
         ValueError: They are not in the order that a model has, or their widths do not fit.
     """
-    names = ", ".join(type(module).__name__ for module in modules) or "nothing"
+    names = ", ".join(type(module).__name__ for module in modules[:12]) or "nothing"
+    names += ", …" if len(modules) > 12 else ""
     rest = list(modules)
     source = rest.pop(0) if rest else None
     token_layers: list[Any] = []

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from likewise.checkpoint.values import whole_number
+from likewise.checkpoint.values import number, shortened, whole_number
 from likewise.checkpoint.write import Layout, ModuleFiles
 
 SENTENCE, TOKENS = "sentence_embedding", "token_embeddings"  # what a module works on, by the incumbent's names
@@ -38,6 +38,7 @@ class Dense:
     def __post_init__(self) -> None:
         whole_number(self.in_features, "in_features")
         whole_number(self.out_features, "out_features")
+        self.bias, self.use_residual = bool(self.bias), bool(self.use_residual)
         self.module_output_name = _checked_names("Dense", self.module_input_name, self.module_output_name)
         if self.activation_function is None:
             self.activation_function = "torch.nn.modules.linear.Identity"
@@ -49,6 +50,16 @@ class Dense:
         if self.bias and "linear.weight" in self.arrays:
             self.arrays.setdefault("linear.bias", np.zeros(self.out_features, dtype=np.float32))
         self.init_weight = self.init_bias = None
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """The shapes of its arrays."""
+        shapes: dict[str, tuple[int, ...]] = {"linear.weight": (self.out_features, self.in_features)}
+        if self.bias:
+            shapes["linear.bias"] = (self.out_features,)
+        if self.use_residual and self.in_features != self.out_features:
+            shapes["residual.weight"] = (self.out_features, self.in_features)
+        return shapes
 
     def get_embedding_dimension(self) -> int:
         """The width of the vectors that come out."""
@@ -73,6 +84,11 @@ class LayerNorm:
     def __post_init__(self) -> None:
         whole_number(self.dimension, "dimension")
 
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """The shapes of its arrays."""
+        return {"norm.weight": (self.dimension,), "norm.bias": (self.dimension,)}
+
     def files(self, weights: Mapping[str, NDArray[Any]], layout: Layout) -> ModuleFiles:
         """What the module's folder holds."""
         return ModuleFiles("LayerNorm", {"config.json": {"dimension": self.dimension}}, weights)
@@ -85,8 +101,7 @@ class Dropout:
     dropout: float = 0.2
 
     def __post_init__(self) -> None:
-        if isinstance(self.dropout, bool) or not isinstance(self.dropout, int | float) or not 0 <= self.dropout <= 1:
-            raise ValueError(f"dropout must be a number from 0 to 1, not {self.dropout!r}")
+        number(self.dropout, "dropout", least=0, most=1)
 
     def files(self, weights: Mapping[str, NDArray[Any]], layout: Layout) -> ModuleFiles:
         """What the module's folder holds."""
@@ -119,7 +134,7 @@ def works_on_tokens(module: object) -> bool:
 def _checked_names(kind: str, input_name: object, output_name: object) -> str:
     if input_name not in (SENTENCE, TOKENS) or output_name not in (None, input_name):
         raise ValueError(
-            f"{kind} reads {input_name!r} and writes {output_name!r}; supported is one of "
+            f"{kind} reads {shortened(input_name)} and writes {shortened(output_name)}; supported is one of "
             f"{SENTENCE!r} and {TOKENS!r} for both"
         )
     return str(input_name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from likewise.checkpoint.values import whole_number
+from likewise.checkpoint.values import shortened, whole_number
 from likewise.checkpoint.write import Layout, ModuleFiles
 
 POOLING_MODES = ("cls", "max", "mean", "mean_sqrt_len_tokens", "weightedmean", "lasttoken")  # in order of joining
@@ -41,7 +41,7 @@ class Pooling:
     ):
         dimension = embedding_dimension if embedding_dimension is not None else word_embedding_dimension
         if not isinstance(dimension, int):
-            raise TypeError(f"Pooling needs embedding_dimension, the width of the token vectors, but got {dimension!r}")
+            raise TypeError(f"Pooling needs embedding_dimension, the width of the token vectors, but got {shortened(dimension)}")
         if unknown := older.keys() - OLDER_POOLING_NAMES.keys():
             raise TypeError(
                 f"Pooling does not know {', '.join(sorted(unknown))}; give pooling_mode= one of {POOLING_MODES}"
@@ -50,9 +50,11 @@ class Pooling:
             chosen = [mode for key, mode in OLDER_POOLING_NAMES.items() if older.get(key)]
             pooling_mode = chosen or ["mean"]
         self.modes = (pooling_mode,) if isinstance(pooling_mode, str) else tuple(pooling_mode)
+        if not self.modes:
+            raise ValueError(f"pooling_mode must be one or more of {', '.join(POOLING_MODES)}, but there is none")
         for mode in self.modes:
             if mode not in POOLING_MODES:
-                raise ValueError(f"the pooling mode {mode!r} is not known; known are {', '.join(POOLING_MODES)}")
+                raise ValueError(f"the pooling mode {shortened(mode)} is not known; known are {', '.join(POOLING_MODES)}")
         self.embedding_dimension = whole_number(dimension, "embedding_dimension")
         self.include_prompt = bool(include_prompt)
 

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from likewise.checkpoint.arrays import read_arrays
+from likewise.checkpoint.arrays import check_shapes, read_arrays
 from likewise.checkpoint.locate import Location
 from likewise.checkpoint.settings import Checkpoint, ModuleEntry, is_model2vec, read_object
 from likewise.checkpoint.values import shortened
@@ -121,7 +121,10 @@ def _pooling(entry: ModuleEntry, origin: str) -> Pooling:
 def _with_arrays(kind: Callable[..., Any], *names: str) -> Callable[[ModuleEntry, str], Any]:
     def read(entry: ModuleEntry, origin: str) -> Any:
         module = kind(**_known(entry.settings, names))
-        module.arrays = read_arrays(entry.folder)
+        arrays = read_arrays(entry.folder)
+        if isinstance(module, Dense | LayerNorm):  # these are computed without torch too, which checks all others
+            check_shapes(arrays, module.shapes, arrays.origin)
+        module.arrays = arrays
         return module
 
     return read

@@ -40,7 +40,7 @@ class Router:
         self.mappings = dict(route_mappings or {})
         for name in [*self.mappings.values(), *([] if default_route is None else [default_route])]:
             if name not in self.routes:
-                raise ValueError(f"the route {shortened(name)} is none of {', '.join(map(repr, self.routes))}")
+                raise ValueError(f"the route {shortened(name)} is none of {shortened(list(self.routes))}")
         self.allow_empty_key = bool(allow_empty_key)
         self.default_route = next(iter(self.routes)) if default_route is None and allow_empty_key else default_route
 
@@ -75,7 +75,7 @@ class Router:
         if task is not None or self.default_route is None:
             tasks = [*self.routes, *(str(name) for name, _ in self.mappings if name is not None)]
             raise ValueError(
-                f"the model has no route for task={task!r}; give task= one of {', '.join(map(repr, tasks))}"
+                f"the model has no route for task={task!r}; give task= one of {shortened(tasks)}"
             )
         return self.default_route
 

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from likewise.checkpoint.arrays import NamedArrays, read_arrays
 from likewise.checkpoint.locate import Location, locate
 from likewise.checkpoint.tokenizer import read_tokenizer
-from likewise.checkpoint.values import whole_number
+from likewise.checkpoint.values import about, shortened, whole_number
 from likewise.checkpoint.write import Layout, ModuleFiles
-from likewise.tokens import TokenBatch, tokenize
+from likewise.tokens import TokenBatch, TokenizerError, tokenize
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -65,12 +65,10 @@ class StaticEmbedding:
             ValueError: A file is damaged, or the table does not fit the tokenizer.
         """
         stored = read_arrays(location.folder)
-        try:
+        with about(stored.origin):
             static = cls(read_tokenizer(location.folder), embedding_dim=1)
             static.arrays = stored.renamed({TABLE: TABLE}) if TABLE in stored else _folded(stored)
             static.shape = _checked_shape(static.arrays, static.tokenizer.get_vocab_size())
-        except ValueError as error:
-            raise ValueError(f"{stored.origin}: {error}") from error
         static.location = location
         return static
 
@@ -89,7 +87,8 @@ class StaticEmbedding:
 
     def tokenize(self, texts: Sequence[str], prompt: str | None = None) -> TokenBatch:
         """The texts as packed tokens, without special ones."""
-        return tokenize(self.tokenizer, texts, special=False)
+        with about(self.location.folder if self.location else "StaticEmbedding", TokenizerError):
+            return tokenize(self.tokenizer, texts, special=False, vocabulary=self.shape[0])
 
     def get_embedding_dimension(self) -> int:
         """The width of the vectors."""
@@ -118,7 +117,7 @@ def _checked_shape(arrays: NamedArrays, tokens: int) -> tuple[int, int]:
 def _folded(stored: NamedArrays) -> NamedArrays:
     """model2vec's arrays as one table: its row for token t is ``embeddings[mapping[t]] * weights[t]``."""
     if "embeddings" not in stored:
-        raise ValueError(f"there is neither {TABLE!r} nor 'embeddings' in it, but {', '.join(list(stored)[:3])}")
+        raise ValueError(f"there is neither {TABLE!r} nor 'embeddings' in it, but {shortened(list(stored)[:3])}")
     if "mapping" not in stored and "weights" not in stored:
         return stored.renamed({"embeddings": TABLE})
     table = stored["embeddings"]

@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from likewise.checkpoint.values import whole_number
+from likewise.checkpoint.values import number, shortened, whole_number
 from likewise.checkpoint.write import Layout, ModuleFiles
+
+WIDEST = 1_000_000  # dimensions; no array of more is built before the checkpoint's are looked at
 
 
 @dataclass
@@ -24,8 +26,8 @@ class CNN:
     arrays: Mapping[str, NDArray[Any]] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
-        whole_number(self.in_embedding_dimension, "in_embedding_dimension")
-        whole_number(self.out_channels, "out_channels")
+        whole_number(self.in_embedding_dimension, "in_embedding_dimension", most=WIDEST)
+        whole_number(self.out_channels, "out_channels", most=WIDEST)
         for size in _numbers(self.kernel_sizes, "kernel_sizes"):
             if size % 2 == 0:
                 raise ValueError(f"kernel_sizes must be odd, so that each token keeps its place, not {size}")
@@ -60,9 +62,11 @@ class LSTM:
     arrays: Mapping[str, NDArray[Any]] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
-        whole_number(self.embedding_dimension, "embedding_dimension")
-        whole_number(self.hidden_dim, "hidden_dim")
+        whole_number(self.embedding_dimension, "embedding_dimension", most=WIDEST)
+        whole_number(self.hidden_dim, "hidden_dim", most=WIDEST)
         whole_number(self.num_layers, "num_layers", most=1000)
+        number(self.dropout, "dropout", least=0, most=1)
+        self.bidirectional = bool(self.bidirectional)
 
     def get_embedding_dimension(self) -> int:
         """The width of the token vectors that come out."""
@@ -117,5 +121,5 @@ class WeightedLayerPooling:
 
 def _numbers(values: object, name: str) -> Sequence[int]:
     if not isinstance(values, list | tuple) or not values:
-        raise ValueError(f"{name} must be a list of whole numbers, not {values!r}")
-    return [whole_number(value, name) for value in values]
+        raise ValueError(f"{name} must be a list of whole numbers, not {shortened(values)}")
+    return [whole_number(value, name, most=1001) for value in values]

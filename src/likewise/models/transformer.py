@@ -15,9 +15,9 @@ from likewise.checkpoint.locate import Location, locate
 from likewise.checkpoint.names import our_names, stored_name
 from likewise.checkpoint.settings import read_object
 from likewise.checkpoint.tokenizer import TOKENIZER_FILES, read_tokenizer, tokenizer_settings
-from likewise.checkpoint.values import shortened, whole_number
+from likewise.checkpoint.values import about, shortened, whole_number
 from likewise.checkpoint.write import Layout, ModuleFiles
-from likewise.tokens import TokenBatch, prompt_length, tokenize
+from likewise.tokens import TokenBatch, TokenizerError, prompt_length, tokenize
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -55,10 +55,8 @@ class Transformer:
         if not config_file.is_file():
             raise FileNotFoundError(f"{config_file} is missing; fetch the model again")
         self.config: dict[str, Any] = read_object(config_file) | dict(config_kwargs or {})
-        try:
+        with about(config_file):
             self.settings: EncoderSettings = encoder_settings(self.config)
-        except ValueError as error:
-            raise ValueError(f"{config_file}: {error}") from error
         self.do_lower_case = do_lower_case
         self.max_seq_length = self._own_limit() if max_seq_length is None else max_seq_length
 
@@ -73,7 +71,8 @@ class Transformer:
     def tokenize(self, texts: Sequence[str], prompt: str | None = None) -> TokenBatch:
         """The texts as packed tokens, cut to ``max_seq_length``; those of ``prompt`` at their start are marked."""
         marked = prompt_length(self.tokenizer, prompt) if prompt else 0
-        return tokenize(self.tokenizer, texts, self.max_seq_length, marked)
+        with about(self.tokenizer_folder, TokenizerError):
+            return tokenize(self.tokenizer, texts, self.max_seq_length, marked, vocabulary=self.vocabulary)
 
     @cached_property
     def stored(self) -> NamedArrays:
@@ -83,10 +82,8 @@ class Transformer:
     @cached_property
     def arrays(self) -> NamedArrays:
         """The encoder's arrays under the library's names."""
-        try:
+        with about(self.stored.origin):
             return self.stored.renamed(our_names(self.settings.model_type, self.stored))
-        except ValueError as error:
-            raise ValueError(f"{self.stored.origin}: {error}") from error
 
     @property
     def max_seq_length(self) -> int:

@@ -15,10 +15,10 @@ from tokenizers import Tokenizer
 from likewise.checkpoint.arrays import NamedArrays, read_arrays
 from likewise.checkpoint.settings import read_object
 from likewise.checkpoint.tokenizer import read_tokenizer
-from likewise.checkpoint.values import whole_number
+from likewise.checkpoint.values import about, whole_number
 from likewise.checkpoint.write import Layout, ModuleFiles
 from likewise.models.word_tokenizers import WhitespaceTokenizer, word_weights
-from likewise.tokens import TokenBatch, tokenize
+from likewise.tokens import TokenBatch, TokenizerError, tokenize
 
 TABLE = "emb_layer.weight"
 
@@ -41,6 +41,7 @@ class WordEmbeddings:
     ):
         table = embedding_weights.detach().cpu() if hasattr(embedding_weights, "detach") else embedding_weights
         self.tokenizer = tokenizer
+        self.folder: Path | None = None  # where it was read from
         self.arrays = NamedArrays.of({TABLE: np.asarray(table, dtype=np.float32)})
         self.update_embeddings = update_embeddings
         self.max_seq_length = whole_number(max_seq_length, "max_seq_length")
@@ -59,11 +60,11 @@ class WordEmbeddings:
         if TABLE not in stored:
             raise ValueError(f"{stored.origin} lacks the array {TABLE}")
         limit = settings.get("max_seq_length", 1_000_000)
-        try:
+        with about(folder):
             tokenizer = _read_tokenizer(folder, str(settings.get("tokenizer_class")).rpartition(".")[2])
-            return cls(tokenizer, stored[TABLE], bool(settings.get("update_embeddings")), limit)
-        except ValueError as error:
-            raise ValueError(f"{folder}: {error}") from error
+            words = cls(tokenizer, stored[TABLE], bool(settings.get("update_embeddings")), limit)
+        words.folder = folder
+        return words
 
     @property
     def vocabulary(self) -> int:
@@ -77,7 +78,8 @@ class WordEmbeddings:
         """The texts as packed word numbers, cut to ``max_seq_length``."""
         if isinstance(self.tokenizer, WhitespaceTokenizer):
             return self.tokenizer.tokenize(texts, self.max_seq_length)
-        return tokenize(self.tokenizer, texts, self.max_seq_length)
+        with about(self.folder or "WordEmbeddings", TokenizerError):
+            return tokenize(self.tokenizer, texts, self.max_seq_length, vocabulary=self.vocabulary)
 
     def get_embedding_dimension(self) -> int:
         """The width of the word vectors."""

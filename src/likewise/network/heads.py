@@ -3,6 +3,8 @@
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from likewise.checkpoint.values import shortened
+
 ACTIVATIONS: dict[str, type[nn.Module]] = {  # the names that config.json uses, and the classes of torch.nn
     "gelu": nn.GELU,
     "gelu_python": nn.GELU,
@@ -28,7 +30,8 @@ def activation_function(name: str) -> nn.Module:
         return nn.GELU("tanh")
     short = name.rpartition(".")[2]
     if short not in ACTIVATIONS:
-        raise ValueError(f"the activation function {name!r} is not known; known are {', '.join(sorted(ACTIVATIONS))}")
+        known = ", ".join(sorted(ACTIVATIONS))
+        raise ValueError(f"the activation function {shortened(name)} is not known; known are {known}")
     return ACTIVATIONS[short]()
 
 

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from torch import nn
 
 from likewise import models
+from likewise.checkpoint.arrays import check_shapes
+from likewise.checkpoint.values import about
 from likewise.network import encoder_class
 from likewise.network.bert import BertEncoder
 from likewise.network.heads import Dense, LayerNorm, Normalize
@@ -28,12 +30,14 @@ def build_part(module: models.Module, shared: bool) -> nn.Module:
     """
     if isinstance(module, models.Transformer):
         return _encoder(module, shared)
-    with torch.device("meta"):  # nothing is drawn or filled that the checkpoint replaces
-        part = PARTS[type(module)](module)
     arrays: Mapping[str, NDArray[Any]] = getattr(module, "arrays", {})
+    file = getattr(arrays, "origin", Path())
+    origin = f"the weights of {module}" if file == Path() else str(file)
+    # On the meta device nothing is drawn or filled that the checkpoint replaces.
+    with torch.device("meta"), about(origin):
+        part = PARTS[type(module)](module)
     if arrays:
-        file = getattr(arrays, "origin", Path())
-        _assign(part, arrays, f"the weights of {module}" if file == Path() else str(file), shared)
+        _assign(part, arrays, origin, shared)
     elif any(True for _ in part.parameters()):
         part.to_empty(device="cpu")
         for inner in part.modules():
@@ -73,24 +77,18 @@ def _encoder(transformer: models.Transformer, shared: bool) -> nn.Module:
     with torch.device("meta"):
         encoder = encoder_class(transformer.settings.model_type)(transformer.settings)
     origin = str(transformer.stored.origin)
-    try:
+    with about(origin):
         arrays = encoder.fused(transformer.arrays)
-    except ValueError as error:
-        raise ValueError(f"{origin}: {error}") from error
     _assign(encoder, arrays, origin, shared)
     return encoder
 
 
 def _assign(part: nn.Module, arrays: Mapping[str, NDArray[Any]], origin: str, shared: bool) -> None:
     expected = {name: tuple(parameter.shape) for name, parameter in part.state_dict().items()}
-    if missing := expected.keys() - arrays.keys():
-        raise ValueError(f"{origin} lacks {len(missing)} of the arrays the model needs, such as {min(missing)}")
+    check_shapes(arrays, expected, origin)
     tensors = {}
-    for name, shape in expected.items():
-        array = arrays[name]
-        if array.shape != shape:
-            raise ValueError(f"{origin}: the array {name} has the shape {array.shape}, but config.json means {shape}")
-        values = array.astype(np.float32, copy=not shared)
+    for name in expected:
+        values = arrays[name].astype(np.float32, copy=not shared)
         tensors[name] = torch.from_numpy(np.require(values, requirements="W"))
     part.load_state_dict(tensors, assign=True)
     for parameter in part.parameters():
