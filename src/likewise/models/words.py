@@ -61,9 +61,11 @@ class WordEmbeddings:
         limit = settings.get("max_seq_length", 1_000_000)
         try:
             tokenizer = _read_tokenizer(folder, str(settings.get("tokenizer_class")).rpartition(".")[2])
-            return cls(tokenizer, stored[TABLE], bool(settings.get("update_embeddings")), limit)
+            words = cls(tokenizer, stored[TABLE], bool(settings.get("update_embeddings")), limit)
         except ValueError as error:
             raise ValueError(f"{folder}: {error}") from error
+        words.arrays = stored.renamed({TABLE: TABLE})  # in the precision that the file has
+        return words
 
     @property
     def vocabulary(self) -> int:
