@@ -25,7 +25,7 @@ from likewise.checkpoint.locate import locate
 from likewise.checkpoint.model_card import DataSet, Score, TrainingFacts
 from likewise.checkpoint.model_settings import ModelSettings, prompts_of, read_model_settings
 from likewise.checkpoint.settings import read_checkpoint
-from likewise.checkpoint.values import about, shortened
+from likewise.checkpoint.values import about, listed, shortened
 from likewise.checkpoint.write import Layout
 from likewise.description import ModelDescription, describe
 from likewise.encoding.embed import Batching, embed, embed_tokens
@@ -109,7 +109,7 @@ class SentenceTransformer:
         self.default_prompt_name = default_prompt_name or settings.default_prompt_name
         if self.default_prompt_name is not None and self.default_prompt_name not in self.prompts:
             name = shortened(self.default_prompt_name)
-            raise ValueError(f"default_prompt_name {name} is none of {shortened(sorted(self.prompts))}")
+            raise ValueError(f"default_prompt_name {name} is none of {listed(sorted(self.prompts))}")
         self.similarity_fn_name = similarity_fn_name or settings.similarity_fn_name or SimilarityFunction.COSINE
         self.truncate_dim = truncate_dim if truncate_dim is not None else settings.truncate_dim
         limit = only(processor_kwargs or tokenizer_kwargs, "processor_kwargs", ("model_max_length",))

@@ -5,7 +5,7 @@ import json
 import pickle
 import struct
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from safetensors.numpy import load, save
 
 AS_FOLDER, AS_LOOP = "a folder", "a symbolic link to itself"  # what a file may have become
@@ -155,7 +156,7 @@ class Content:
         return f"Content({self.file!r}, {self.what!r})"
 
 
-NOT_JSON = {
+NOT_JSON: dict[str, bytes | str] = {
     "nothing": b"",
     "brackets without end": b"[" * 200_000,
     "objects without end": b'{"a":' * 200_000,
@@ -226,7 +227,7 @@ class HeaderLength:
             files[self.file] = struct.pack("<Q", self.length) + content[8:]
 
 
-ARRAY_CHANGES = {
+ARRAY_CHANGES: dict[str, Callable[[NDArray[Any]], Any]] = {
     "flat": lambda array: array.reshape(-1),
     "transposed": lambda array: np.ascontiguousarray(array.T),
     "longer": lambda array: np.concatenate([np.atleast_1d(array)] * 2),
@@ -331,13 +332,19 @@ def _rezipped(content: bytes, changes: dict[str, bytes], compression: int = zipf
 # Which damages there are
 
 
-def damages(files: dict[str, bytes], others: dict[str, list[bytes]], payloads: dict[str, bytes]) -> st.SearchStrategy[Any]:
-    """Any damage to ``files``; ``others`` are files of other models by their names, ``payloads`` those of ``pickles``."""
+def damages(
+    files: dict[str, bytes], others: dict[str, list[bytes]], payloads: dict[str, bytes]
+) -> st.SearchStrategy[Any]:
+    """Any damage to ``files``.
+
+    ``others`` are files of other models by their names, ``payloads`` malicious ones called pytorch_model.bin.
+    """
     names = sorted(files)
+    unreadable = [Content(name, what, content) for name in names for what, content in NOT_JSON.items()]
     found: list[st.SearchStrategy[Any]] = [
         st.sampled_from(names).flatmap(lambda name: _of_bytes(name)),
         st.builds(Remove, st.sampled_from(names)),
-        st.sampled_from([Content(name, what, content) for name in names for what, content in NOT_JSON.items()]),
+        st.sampled_from(unreadable),
     ]
     from_others = [
         Content(name, f"that of another model, {number}", content)
@@ -355,9 +362,11 @@ def damages(files: dict[str, bytes], others: dict[str, list[bytes]], payloads: d
         tensors = sorted({name for name, _ in arrays})
         found.append(st.builds(HeaderLength, st.sampled_from(tensors), lengths))
         changes = st.sampled_from([None, *ARRAY_CHANGES])
-        found += [st.builds(lambda at, change: ChangeArray(*at, change), st.sampled_from(arrays), changes)] * 2
+        one = st.sampled_from(arrays)
+        found += [one.flatmap(lambda at: st.builds(ChangeArray, st.just(at[0]), st.just(at[1]), changes))] * 2
     if "pytorch_model.bin" in files:
-        found += [st.sampled_from([Content("pytorch_model.bin", *payload) for payload in payloads.items()])] * 4
+        malicious = [Content("pytorch_model.bin", what, content) for what, content in payloads.items()]
+        found += [st.sampled_from(malicious)] * 4
     if "modules.json" in files:
         orders = st.lists(st.integers(0, 9), max_size=6) | st.permutations(range(6)) | st.just([1] * 300)
         found.append(orders.map(lambda order: Rows("modules.json", tuple(order))))
@@ -374,7 +383,7 @@ def _of_bytes(name: str) -> st.SearchStrategy[Any]:
 def _of_json(name: str, files: dict[str, bytes]) -> st.SearchStrategy[Any]:
     paths = list(_paths(_document(dict(files), name)))
     inner = st.sampled_from([path for path in paths if path] or [()])
-    if inner == [()]:
+    if paths == [()]:
         return st.builds(SetValue, st.just(name), st.just(()), VALUES)
     set_value = st.builds(SetValue, st.just(name), st.sampled_from(paths), VALUES)
     names = st.sampled_from([str(path[-1]) for path in paths if path] + STRINGS)
@@ -400,7 +409,7 @@ def _paths(document: Any, path: Path_ = ()) -> Iterator[Path_]:
 def _largest(dtype: np.dtype[Any]) -> Any:
     if dtype.kind == "f":
         return np.finfo(dtype).max
-    return True if dtype == bool else np.iinfo(dtype).max
+    return True if dtype.kind == "b" else np.iinfo(dtype).max
 
 
 def _document(files: Damaged, name: str) -> Any:

@@ -12,6 +12,7 @@ from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
 
 from likewise import SentenceTransformer, models
+from likewise.models.router import RouteKey
 from likewise.models.word_tokenizers import WhitespaceTokenizer
 from tests.tiny_checkpoints import WORDS, tiny_encoder, vocabulary
 
@@ -98,14 +99,14 @@ def router(folder: Path) -> None:
         "query": [models.StaticEmbedding(_words(), table)],
         "document": [encoder, models.Pooling(32)],
     }
-    mappings = {("search", "text"): "query"}
+    mappings: dict[RouteKey, str] = {("search", "text"): "query"}
     whole = models.Router(routes, default_route="document", route_mappings=mappings)
     SentenceTransformer(modules=[whole, models.Normalize()]).save(folder)
 
 
 def word_vectors(folder: Path) -> None:
     table = np.random.default_rng(0).normal(size=(len(WORDS), 12)).astype(np.float32)
-    modules = [
+    modules: list[models.Module] = [
         models.WordEmbeddings(WhitespaceTokenizer(WORDS, ["of"], True), table, max_seq_length=50),
         models.WordWeights(WORDS, {"rain": 2.5, "tea": 0.5}, 1),
         models.CNN(12, 4, (1, 3)),
@@ -116,16 +117,23 @@ def word_vectors(folder: Path) -> None:
 
 
 def bag_of_words(folder: Path) -> None:
-    modules = [models.BoW(WORDS, {"rain": 2.5}, 1, False), models.Dense(len(WORDS), 6), models.LayerNorm(6)]
+    modules: list[models.Module] = [
+        models.BoW(WORDS, {"rain": 2.5}, 1, False),
+        models.Dense(len(WORDS), 6),
+        models.LayerNorm(6),
+    ]
     SentenceTransformer(modules=modules).save(folder, layout="6")
 
 
 def weighted_layers(folder: Path) -> None:
-    encoder = models.Transformer(
-        tiny_encoder(folder.with_name("weighted_encoder"), "electra")
-    )
+    encoder = models.Transformer(tiny_encoder(folder.with_name("weighted_encoder"), "electra"))
     on_tokens = models.Dense(32, 16, module_input_name="token_embeddings")
-    modules = [encoder, models.WeightedLayerPooling(32, 2, 1), on_tokens, models.Pooling(16, include_prompt=False)]
+    modules: list[models.Module] = [
+        encoder,
+        models.WeightedLayerPooling(32, 2, 1),
+        on_tokens,
+        models.Pooling(16, include_prompt=False),
+    ]
     SentenceTransformer(modules=modules, prompts={"query": "tea "}, default_prompt_name="query").save(folder)
 
 
@@ -146,7 +154,7 @@ def saved_model(name: str, folder: Path) -> Files:
 
 
 def _pooled_bert(folder: Path, layout: str) -> None:
-    modules = [
+    modules: list[models.Module] = [
         models.Transformer(tiny_encoder(folder.with_name(f"{folder.name}_encoder"))),
         models.Pooling(32, ("cls", "mean")),
         models.Dense(64, 16, use_residual=True),

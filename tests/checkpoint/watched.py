@@ -6,7 +6,7 @@ import resource
 import shutil
 import signal
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType, TracebackType
@@ -27,9 +27,11 @@ PACKAGE = Path(likewise.__file__).parent
 OWN_ERRORS = (ValueError, FileNotFoundError, ImportError, OSError)
 
 # What loading a model never does: run a program, reach the network, unpickle a class, change a file.
-FORBIDDEN = ("os.system", "os.exec", "os.posix_spawn", "os.fork", "subprocess.Popen", "pickle.find_class", "ctypes.")
-FORBIDDEN += ("socket.", "urllib.Request", "os.remove", "os.rename", "os.mkdir", "os.rmdir", "os.link", "os.symlink")
-FORBIDDEN += ("os.truncate", "os.chmod", "shutil.")
+FORBIDDEN = (
+    *("os.system", "os.exec", "os.posix_spawn", "os.fork", "subprocess.Popen", "pickle.find_class", "ctypes."),
+    *("socket.", "urllib.Request", "os.remove", "os.rename", "os.mkdir", "os.rmdir", "os.link", "os.symlink"),
+    *("os.truncate", "os.chmod", "shutil."),
+)
 _watching = False
 _seen: list[str] = []
 

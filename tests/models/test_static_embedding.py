@@ -191,7 +191,7 @@ def test_model2vecs_mapping_and_weights_are_folded_into_the_table(tokenizer: Tok
         ({"embedding.weight": table()[:40]}, r"a row for each of the tokenizer's \d+ tokens, but this one is float32"),
         ({"embedding.weight": table()[0]}, "has a row for each"),
         ({"embedding.weight": table().astype(np.int64)}, "but this one is int64"),
-        ({"weights": table()[0]}, "there is neither 'embedding.weight' nor 'embeddings' in it, but weights"),
+        ({"weights": table()[0]}, "there is neither 'embedding.weight' nor 'embeddings' in it, but 'weights"),
         ({"embeddings": table(), "mapping": np.full(ROWS, ROWS)}, f"a row number below {ROWS} for each token"),
         ({"embeddings": table(), "mapping": np.full(ROWS, -1)}, "a row number below"),
         ({"embeddings": table(), "mapping": np.zeros(ROWS, np.float32)}, "a row number below"),

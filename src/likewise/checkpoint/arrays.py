@@ -219,7 +219,7 @@ def _shards(index: Path) -> list[Path]:
     names = sorted(set(weight_map.values()))
     for name in names:
         if not is_plain_name(name):
-            raise ValueError(f"{index}: the file name {shortened(name)} leads out of the model's folder")
+            raise ValueError(f"{index}: {shortened(name)} is no name of a file beside it")
         if not (index.parent / name).is_file():
             raise FileNotFoundError(f"{index.parent / name} is missing, but {index.name} lists it; fetch it again")
     return [index.parent / name for name in names]

@@ -1,7 +1,7 @@
 """Values from files that may be damaged: each is what it should be, or one error says what it is."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from os import PathLike
 from pathlib import PurePosixPath, PureWindowsPath
@@ -60,6 +60,12 @@ def reason(error: BaseException) -> str:
     text = str(error)
     text = text if text.isprintable() else repr(text)
     return text if len(text) <= 200 else f"{text[:197]}..."
+
+
+def listed(values: Iterable[object]) -> str:
+    """The first few of ``values`` as an error message lists them."""
+    shown = list(values)
+    return ", ".join(map(shortened, shown[:5])) + (", …" if len(shown) > 5 else "")
 
 
 def shortened(value: object) -> str:

@@ -41,7 +41,8 @@ class Pooling:
     ):
         dimension = embedding_dimension if embedding_dimension is not None else word_embedding_dimension
         if not isinstance(dimension, int):
-            raise TypeError(f"Pooling needs embedding_dimension, the width of the token vectors, but got {shortened(dimension)}")
+            given = shortened(dimension)
+            raise TypeError(f"Pooling needs embedding_dimension, the width of the token vectors, but got {given}")
         if unknown := older.keys() - OLDER_POOLING_NAMES.keys():
             raise TypeError(
                 f"Pooling does not know {', '.join(sorted(unknown))}; give pooling_mode= one of {POOLING_MODES}"
@@ -54,7 +55,8 @@ class Pooling:
             raise ValueError(f"pooling_mode must be one or more of {', '.join(POOLING_MODES)}, but there is none")
         for mode in self.modes:
             if mode not in POOLING_MODES:
-                raise ValueError(f"the pooling mode {shortened(mode)} is not known; known are {', '.join(POOLING_MODES)}")
+                known = ", ".join(POOLING_MODES)
+                raise ValueError(f"the pooling mode {shortened(mode)} is not known; known are {known}")
         self.embedding_dimension = whole_number(dimension, "embedding_dimension")
         self.include_prompt = bool(include_prompt)
 

@@ -6,7 +6,7 @@ import ast
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from likewise.checkpoint.values import shortened
+from likewise.checkpoint.values import listed, shortened
 from likewise.checkpoint.write import Layout, ModuleFiles, type_name
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class Router:
         self.mappings = dict(route_mappings or {})
         for name in [*self.mappings.values(), *([] if default_route is None else [default_route])]:
             if name not in self.routes:
-                raise ValueError(f"the route {shortened(name)} is none of {shortened(list(self.routes))}")
+                raise ValueError(f"the route {shortened(name)} is none of {listed(self.routes)}")
         self.allow_empty_key = bool(allow_empty_key)
         self.default_route = next(iter(self.routes)) if default_route is None and allow_empty_key else default_route
 
@@ -74,9 +74,7 @@ class Router:
             return "text"
         if task is not None or self.default_route is None:
             tasks = [*self.routes, *(str(name) for name, _ in self.mappings if name is not None)]
-            raise ValueError(
-                f"the model has no route for task={task!r}; give task= one of {shortened(tasks)}"
-            )
+            raise ValueError(f"the model has no route for task={task!r}; give task= one of {listed(tasks)}")
         return self.default_route
 
     def files(self, files_of: Callable[[Module], ModuleFiles], layout: Layout) -> ModuleFiles:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from likewise.checkpoint.arrays import NamedArrays, read_arrays
 from likewise.checkpoint.locate import Location, locate
 from likewise.checkpoint.tokenizer import read_tokenizer
-from likewise.checkpoint.values import about, shortened, whole_number
+from likewise.checkpoint.values import about, listed, whole_number
 from likewise.checkpoint.write import Layout, ModuleFiles
 from likewise.tokens import TokenBatch, TokenizerError, tokenize
 
@@ -117,7 +117,7 @@ def _checked_shape(arrays: NamedArrays, tokens: int) -> tuple[int, int]:
 def _folded(stored: NamedArrays) -> NamedArrays:
     """model2vec's arrays as one table: its row for token t is ``embeddings[mapping[t]] * weights[t]``."""
     if "embeddings" not in stored:
-        raise ValueError(f"there is neither {TABLE!r} nor 'embeddings' in it, but {shortened(list(stored)[:3])}")
+        raise ValueError(f"there is neither {TABLE!r} nor 'embeddings' in it, but {listed(stored)}")
     if "mapping" not in stored and "weights" not in stored:
         return stored.renamed({"embeddings": TABLE})
     table = stored["embeddings"]

@@ -64,6 +64,7 @@ class WordEmbeddings:
             tokenizer = _read_tokenizer(folder, str(settings.get("tokenizer_class")).rpartition(".")[2])
             words = cls(tokenizer, stored[TABLE], bool(settings.get("update_embeddings")), limit)
         words.folder = folder
+        words.arrays = stored.renamed({TABLE: TABLE})  # in the precision that the file has
         return words
 
     @property
