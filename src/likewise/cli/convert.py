@@ -21,7 +21,8 @@ def convert(
     """Save MODEL in another layout or precision.
 
     Any checkpoint that can be loaded can be converted: every version's layout, plain encoders, model2vec's folders,
-    pytorch_model.bin. Weights are written as safetensors. Its vectors stay the same; a smaller precision rounds the weights.
+    pytorch_model.bin. Weights are written as safetensors. The vectors stay the same, but for the rounding of a smaller
+    precision.
 
     Example: likewise convert old-model new-model
 
