@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from numpy.typing import NDArray
 
 from likewise.arguments import older_or_refused, only
+from likewise.checkpoint.adapter import base_model_name, merged
 from likewise.checkpoint.arrays import NamedArrays, read_arrays
 from likewise.checkpoint.encoder_settings import EncoderSettings, encoder_settings
 from likewise.checkpoint.locate import Location, locate
@@ -62,8 +63,11 @@ class Transformer:
             return locate(os.fspath(name), cache_folder, revision, local_files_only, token)
 
         self.location = found(model_name_or_path)
+        base = base_model_name(self.location.folder)
+        # Of a LoRA adapter the encoder is another model's, and its own folder has the tokenizer.
+        self.base_folder = self.location.folder if base is None else found(base).folder
         self.tokenizer_folder = (found(tokenizer_name_or_path) if tokenizer_name_or_path else self.location).folder
-        config_file = self.location.folder / "config.json"
+        config_file = self.base_folder / "config.json"
         if not config_file.is_file():
             raise FileNotFoundError(f"{config_file} is missing; fetch the model again")
         self.config: dict[str, Any] = read_object(config_file) | dict(config_kwargs or {})
@@ -91,7 +95,9 @@ class Transformer:
     @cached_property
     def stored(self) -> NamedArrays:
         """Every array of the checkpoint, under its stored name."""
-        return read_arrays(self.location.folder)
+        arrays = read_arrays(self.base_folder)
+        is_adapter = base_model_name(self.location.folder) is not None
+        return merged(arrays, self.location.folder) if is_adapter else arrays
 
     @cached_property
     def arrays(self) -> NamedArrays:
