@@ -109,3 +109,12 @@ def test_an_adapter_that_does_not_fit_is_told(
     with pytest.raises(ValueError, match=words) as found:
         SentenceTransformer(folder, device="cpu").encode(TEXTS)
     assert str(folder) in str(found.value)
+
+
+def test_a_folder_with_nothing_but_an_adapter_is_a_plain_encoder(base: Path, tmp_path: Path) -> None:
+    folder = adapter(tmp_path / "adapter", base)
+    expected = SentenceTransformer(folder, dtype="float32", device="cpu").encode(TEXTS)
+    (folder / "modules.json").unlink()  # as peft itself saves it
+    model = SentenceTransformer(folder, dtype="float32", device="cpu")
+    assert model.description.layout == "plain encoder"
+    np.testing.assert_array_equal(model.encode(TEXTS), expected)
