@@ -1,0 +1,42 @@
+"""Attention over a padded batch, and what it is told about the padding."""
+
+from likewise.export.graph import Graph
+
+EXCLUDED = -1e9  # added to a score, its weight is exactly 0; finite, so that a text of padding alone gives numbers
+
+
+def places(graph: Graph) -> str:
+    """The place of each token within its text, counted from 0, (texts, length); padding may stand on either side."""
+    counted = graph.add("CumSum", "attention_mask", graph.constant(1, "int64"))
+    return graph.add("Max", graph.add("Sub", counted, graph.whole(1)), graph.whole(0))
+
+
+def excluded_padding(graph: Graph) -> str:
+    """What is added to the scores of each token: 0, or EXCLUDED for padding, (texts, 1, 1, length)."""
+    is_padding = graph.add("Equal", "attention_mask", graph.whole(0))
+    return only_where(graph, graph.add("Not", graph.add("Unsqueeze", is_padding, graph.whole(1, 2))))
+
+
+def only_where(graph: Graph, allowed: str) -> str:
+    """What is added to scores: 0 where ``allowed``, else EXCLUDED."""
+    return graph.add("Where", allowed, graph.number(0), graph.number(EXCLUDED))
+
+
+def separate_heads(graph: Graph, tensor: str, heads: int, width: int) -> str:
+    """(texts, length, heads * width) → (texts, heads, length, width)."""
+    return graph.add(
+        "Transpose", graph.add("Reshape", tensor, graph.whole(0, 0, heads, width)), perm=[0, 2, 1, 3]
+    )
+
+
+def attention(graph: Graph, query: str, key: str, value: str, width: int, added: str) -> str:
+    """Scaled dot-product attention (Vaswani et al. 2017, equation 1), each head's ``width`` its scale.
+
+    query, key, value (texts, heads, length, width); ``added`` to the scores, (texts, heads or 1, length or 1, length);
+    the result (texts, length, heads * width).
+    """
+    scaled = graph.add("Mul", query, graph.number(width**-0.5))
+    scores = graph.add("MatMul", scaled, graph.add("Transpose", key, perm=[0, 1, 3, 2]))
+    weights = graph.add("Softmax", graph.add("Add", scores, added), axis=-1)
+    mixed = graph.add("Transpose", graph.add("MatMul", weights, value), perm=[0, 2, 1, 3])
+    return graph.add("Reshape", mixed, graph.whole(0, 0, -1))
