@@ -11,10 +11,22 @@ def places(graph: Graph) -> str:
     return graph.add("Max", graph.add("Sub", counted, graph.whole(1)), graph.whole(0))
 
 
-def excluded_padding(graph: Graph) -> str:
-    """What is added to the scores of each token: 0, or EXCLUDED for padding, (texts, 1, 1, length)."""
-    is_padding = graph.add("Equal", "attention_mask", graph.whole(0))
-    return only_where(graph, graph.add("Not", graph.add("Unsqueeze", is_padding, graph.whole(1, 2))))
+def columns(graph: Graph) -> tuple[str, str]:
+    """The number of each column of the batch, from 0, (length,); and the last one."""
+    length = graph.add("Gather", graph.add("Shape", "input_ids"), graph.constant(1, "int64"))
+    zero, one = graph.constant(0, "int64"), graph.constant(1, "int64")
+    return graph.add("Range", zero, length, one), graph.add("Sub", length, one)
+
+
+def distances(graph: Graph) -> str:
+    """How far each token stands behind each other one, (length, length): entry (i, j) is j - i."""
+    numbers, _ = columns(graph)
+    return graph.add("Sub", numbers, graph.add("Unsqueeze", numbers, graph.whole(1)))
+
+
+def no_padding(graph: Graph) -> str:
+    """Which tokens may be attended to: those that are no padding, (texts, 1, 1, length)."""
+    return graph.cast(graph.add("Unsqueeze", "attention_mask", graph.whole(1, 2)), "bool")
 
 
 def only_where(graph: Graph, allowed: str) -> str:

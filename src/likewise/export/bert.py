@@ -2,20 +2,17 @@
 
 from likewise.checkpoint.encoder_settings import EncoderSettings
 from likewise.export.activations import activated
-from likewise.export.attention import attention, excluded_padding, places, separate_heads
+from likewise.export.attention import attention, no_padding, only_where, places, separate_heads
 from likewise.export.weights import WeightedGraph
 
 
 def bert(graph: WeightedGraph, settings: EncoderSettings) -> str:
     """The vector of each token, (texts, length, hidden) (Devlin et al. 2019)."""
-    hidden = _embeddings(graph, settings)
-    added = excluded_padding(graph)
-    for number in range(settings.layers):
-        hidden = _layer(graph, settings, hidden, added, f"layers.{number}")
-    return hidden
+    return post_norm_layers(graph, settings, embeddings(graph, settings), only_where(graph, no_padding(graph)))
 
 
-def _embeddings(graph: WeightedGraph, settings: EncoderSettings) -> str:
+def embeddings(graph: WeightedGraph, settings: EncoderSettings) -> str:
+    """A token's vector: its word, its position and its segment, added and normalised, (texts, length, hidden)."""
     tokens = graph.rows("embeddings.tokens.weight", "input_ids")  # (texts, length, width)
     positions = graph.add("Gather", graph.weight("embeddings.positions.weight"), position_ids(graph, settings))
     vectors = graph.add("Add", tokens, positions)
@@ -37,6 +34,13 @@ def position_ids(graph: WeightedGraph, settings: EncoderSettings) -> str:
     is_real = graph.add("Mul", is_real, "attention_mask")
     counted = graph.add("CumSum", is_real, graph.constant(1, "int64"))
     return graph.add("Add", graph.add("Mul", counted, is_real), padding)
+
+
+def post_norm_layers(graph: WeightedGraph, settings: EncoderSettings, hidden: str, added: str) -> str:
+    """(texts, length, hidden) → the same, through every layer; ``added`` to the scores of the attention."""
+    for number in range(settings.layers):
+        hidden = _layer(graph, settings, hidden, added, f"layers.{number}")
+    return hidden
 
 
 def _layer(graph: WeightedGraph, settings: EncoderSettings, hidden: str, added: str, name: str) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from likewise.export.attention import places
+from likewise.export.attention import columns, places
 from likewise.export.graph import Graph
 
 EXCLUDED = -3e38  # below every value: what padding counts as in a maximum
@@ -22,15 +22,15 @@ def pooled(graph: Graph, hidden: str, modes: Sequence[str]) -> str:
 
 def _cls(graph: Graph, hidden: str, mask: str) -> str:
     """The first token's vector."""
-    columns, last = _columns(graph)
-    first = graph.add("ReduceMin", graph.add("Where", _is_token(graph), columns, last), axes=[1], keepdims=1)
+    numbers, last = columns(graph)
+    first = graph.add("ReduceMin", graph.add("Where", _is_token(graph), numbers, last), axes=[1], keepdims=1)
     return graph.add("GatherND", hidden, first, batch_dims=1)
 
 
 def _last_token(graph: Graph, hidden: str, mask: str) -> str:
     """The last token's vector."""
-    columns, _ = _columns(graph)
-    last = graph.add("ReduceMax", graph.add("Where", _is_token(graph), columns, graph.whole(0)), axes=[1], keepdims=1)
+    numbers, _ = columns(graph)
+    last = graph.add("ReduceMax", graph.add("Where", _is_token(graph), numbers, graph.whole(0)), axes=[1], keepdims=1)
     return graph.add("GatherND", hidden, last, batch_dims=1)
 
 
@@ -80,9 +80,3 @@ def _at_least_1(graph: Graph, tensor: str) -> str:
 def _is_token(graph: Graph) -> str:
     return graph.cast("attention_mask", "bool")
 
-
-def _columns(graph: Graph) -> tuple[str, str]:
-    """The number of each column of the batch, from 0, (length,); and the last one."""
-    length = graph.add("Gather", graph.add("Shape", "input_ids"), graph.constant(1, "int64"))
-    zero, one = graph.constant(0, "int64"), graph.constant(1, "int64")
-    return graph.add("Range", zero, length, one), graph.add("Sub", length, one)
