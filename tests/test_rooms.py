@@ -25,6 +25,7 @@ ROOMS = [  # each uses itself and those above it
     "network",
     "engine",
     "progress",
+    "encoding",
     "saving",
     "description",
     "sentence_transformer",

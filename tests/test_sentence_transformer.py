@@ -626,6 +626,7 @@ class Spy:
     """An engine that notes what it is given."""
 
     name, dtype, device = "spy", "float32", "cpu"
+    by_length = True
 
     def __init__(self) -> None:
         self.batches: list[TokenBatch] = []

@@ -40,6 +40,16 @@ def refuse_unsupported(
         raise ValueError(f'engine={engine!r} is not there yet; use engine="auto" or "torch"')
 
 
+def refuse_pickles(safe_serialization: bool) -> None:
+    """Check the argument of that name.
+
+    Raises:
+        ValueError: It is off.
+    """
+    if not safe_serialization:
+        raise ValueError("safe_serialization=False is refused: a pickle can run code; leave it out for safetensors")
+
+
 def only(arguments: Mapping[str, Any] | None, name: str, keys: tuple[str, ...]) -> Any:
     """The value that ``arguments``, the argument called ``name``, has for one of ``keys``; None without one.
 

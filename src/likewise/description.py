@@ -26,6 +26,7 @@ class ModelDescription:
     default_prompt_name: str | None
     similarity: str
     parameters: int
+    layout: str  # of the checkpoint: "legacy", "6", "plain encoder", "model2vec"; "none" for a model made in memory
     checkpoint_dtype: str
     dtype: str
     engine: str
@@ -41,6 +42,7 @@ def describe(
     prompts: Mapping[str, str],
     default_prompt_name: str | None,
     similarity: str,
+    layout: str,
 ) -> ModelDescription:
     """The description of a bi-encoder; it makes the engine, to tell what computes."""
     chain = live.routes.first
@@ -54,24 +56,19 @@ def describe(
         name=name,
         origin=location.origin if location else "made in memory",
         folder=str(location.folder) if location else "",
-        architecture=_architecture(chain.source),
+        architecture=chain.source.architecture,
         modules=tuple(map(repr, modules)),
         pooling=", ".join(dict.fromkeys(poolings)),
         dimension=dimension,
         max_seq_length=None if math.isinf(limit) else int(limit),
-        routes=tuple(route for route in live.routes.chains if route),
+        routes=live.routes.names,
         prompts=dict(prompts),
         default_prompt_name=default_prompt_name,
         similarity=similarity,
         parameters=sum(found.size(name) for found in arrays for name in found),
+        layout=layout,
         checkpoint_dtype=max(set(dtypes), key=dtypes.count) if dtypes else "float32",
         dtype=engine.dtype,
         engine=engine.name,
         device=engine.device,
     )
-
-
-def _architecture(source: models.TextSource) -> str:
-    if isinstance(source, models.Transformer):
-        return source.settings.model_type
-    return {"StaticEmbedding": "static", "BoW": "bag of words"}.get(type(source).__name__, "word vectors")

@@ -1,26 +1,40 @@
 """A model's live representation → a folder that sentence-transformers and we can read."""
 
+import math
 import os
-from collections.abc import Mapping
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from likewise import models
 from likewise.checkpoint.arrays import FLOATS
+from likewise.checkpoint.model_card import ModelFacts, Score, TrainingFacts, is_generated, model_card
+from likewise.checkpoint.model_settings import ModelSettings
 from likewise.checkpoint.write import LAYOUTS, Layout, ModuleFiles, write_checkpoint
 from likewise.engine.live import LiveModel
 from likewise.files import whole_folder
 
 
+@dataclass(frozen=True)
+class Card:
+    """What a model card says beside what the model itself knows."""
+
+    model_name: str | None = None  # what loads the model; by default the folder's name
+    training: TrainingFacts | None = None
+    scores: Sequence[Score] = ()
+
+
 def save_model(
-    modules: list[models.Module],
+    modules: Sequence[models.Module],
     live: LiveModel,
-    settings: Mapping[str, Any],
+    settings: ModelSettings,
     path: str | os.PathLike[str],
-    layout: Layout = "legacy",
-    dtype: str | None = None,
+    layout: Layout,
+    dtype: str | None,
+    card: Card | None,
 ) -> None:
-    """Write the model into the folder ``path``, whole or not at all; ``settings`` are its prompts and the like.
+    """Write the model into the folder ``path``, whole or not at all; without a ``card`` none is written.
 
     Weights are stored in ``dtype``; without it as the checkpoint has them, or in float32 once the network is the model.
 
@@ -37,8 +51,39 @@ def save_model(
             return module.files(files_of, layout)
         return module.files(live.arrays(module), layout)
 
-    if layout == "6":
-        settings = {"model_type": "SentenceTransformer", **settings}
     written = list(map(files_of, modules))
-    with whole_folder(Path(path)) as folder:
-        write_checkpoint(folder, written, settings, layout, dtype)
+    readme = Path(path) / "README.md"
+    is_kept = readme.is_file() and not is_generated(readme.read_text(encoding="utf-8", errors="replace"))
+    with whole_folder(path) as folder:
+        write_checkpoint(folder, written, _json(settings, layout), layout, dtype)
+        if card is not None and not is_kept:
+            facts = _facts(modules, live.routes, settings, card, Path(os.path.realpath(path)).name)
+            (folder / "README.md").write_text(model_card(facts), encoding="utf-8")
+
+
+def _json(settings: ModelSettings, layout: Layout) -> dict[str, Any]:
+    written: dict[str, Any] = {"model_type": settings.model_type} if layout == "6" else {}
+    for name in ("prompts", "default_prompt_name", "similarity_fn_name"):
+        written[name] = getattr(settings, name)
+    if settings.truncate_dim is not None:
+        written["truncate_dim"] = settings.truncate_dim
+    return written
+
+
+def _facts(
+    modules: Sequence[models.Module], routes: models.Routes, settings: ModelSettings, card: Card, folder: str
+) -> ModelFacts:
+    chain = routes.first
+    limit = chain.source.max_seq_length
+    return ModelFacts(
+        name=card.model_name or folder,
+        architecture=chain.source.architecture,
+        modules=list(map(repr, modules)),
+        dimension=min(chain.dimension, settings.truncate_dim or chain.dimension),
+        max_seq_length=None if math.isinf(limit) else int(limit),
+        similarity=settings.similarity_fn_name or "cosine",
+        prompts=settings.prompts,
+        routes=routes.names,
+        training=card.training,
+        scores=card.scores,
+    )

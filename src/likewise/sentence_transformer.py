@@ -6,25 +6,34 @@ import logging
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from likewise import models
-from likewise.arguments import check_encode_arguments, only, refuse_others, refuse_unsupported, without_task
+from likewise.arguments import (
+    check_encode_arguments,
+    only,
+    refuse_others,
+    refuse_pickles,
+    refuse_unsupported,
+    without_task,
+)
 from likewise.checkpoint.locate import locate
+from likewise.checkpoint.model_card import DataSet, Score, TrainingFacts
 from likewise.checkpoint.model_settings import ModelSettings, prompts_of, read_model_settings
 from likewise.checkpoint.settings import read_checkpoint
 from likewise.checkpoint.write import Layout
 from likewise.description import ModelDescription, describe
+from likewise.encoding.embed import Batching, embed, embed_tokens
 from likewise.engine import Engine, dtype_name
 from likewise.engine.live import LiveModel
 from likewise.models.reading import read_modules
-from likewise.progress import with_progress
-from likewise.saving import save_model
+from likewise.saving import Card, save_model
 from likewise.similarity import SimilarityFunction, normalize_embeddings
-from likewise.tokens import TokenBatch, batches_by_length, texts_of
+from likewise.tokens import TokenBatch, texts_of
 
 if TYPE_CHECKING:
     import torch
@@ -79,7 +88,7 @@ class SentenceTransformer:
         if modules is not None and model_name_or_path is not None:
             raise ValueError("give a model's name or folder, or modules=, not both: modules= puts a new model together")
         if modules is not None:
-            self._modules, settings = list(modules), ModelSettings()
+            self._modules, settings, self._layout = list(modules), ModelSettings(), "none"
             self.name = " + ".join(type(module).__name__ for module in modules)
         elif model_name_or_path is not None:
             self.name = os.fspath(model_name_or_path)
@@ -87,7 +96,9 @@ class SentenceTransformer:
             location = locate(self.name, cache_folder, revision, local_files_only, credentials)
             settings = read_model_settings(location.folder)
             is_other = settings.model_type != "SentenceTransformer"
-            self._modules = read_modules(read_checkpoint(location.folder), location.origin, encoder_only=is_other)
+            checkpoint = read_checkpoint(location.folder)
+            self._modules = read_modules(checkpoint, location.origin, encoder_only=is_other)
+            self._layout = checkpoint.layout
         else:
             raise ValueError("give a model's name or folder, or modules=[models.Transformer(…), models.Pooling(…)]")
         self._routes = models.routes_of(self._modules)
@@ -161,25 +172,20 @@ class SentenceTransformer:
         texts = texts_of(given)
         route = self._routes.name(task)
         chain, engine = self._routes.chains[route], self._live.engine(route)
-        batch = _tokenize(chain, texts, self._resolved_prompt(prompt, prompt_name))
+        prompt = self._resolved_prompt(prompt, prompt_name)
         if show_progress_bar is None:
             show_progress_bar = logger.isEnabledFor(logging.INFO)
-        plan = list(batches_by_length(batch.lengths, token_budget, batch_size))
-        batches = (batch.take(chosen) for chosen in plan)
-        watched = with_progress(plan, batch.lengths) if show_progress_bar else plan
+        batching = Batching(token_budget, batch_size, show_progress_bar)
         if output_value == "token_embeddings":
-            tokens: list[Any] = _by_text(batch, zip(watched, engine.token_vectors(batches), strict=True))
+            tokens: list[Any] = embed_tokens(chain, engine, texts, prompt, batching)
             if convert_to_tensor:
                 import torch
 
                 tokens = [torch.from_numpy(vectors).to(self.device) for vectors in tokens]
             return tokens[0] if is_single else tokens
-        if not texts:
-            vectors = np.empty(0, dtype=np.float32)
-        else:
-            vectors = np.empty((len(texts), chain.dimension), dtype=np.float32)
-            for chosen, part in zip(watched, engine.embed(batches), strict=True):
-                vectors[chosen] = part
+        vectors = np.empty(0, dtype=np.float32)
+        if texts:
+            vectors = embed(chain, engine, texts, prompt, batching)
             vectors = _finished(vectors, truncate_dim, normalize_embeddings, chain.is_normalized)
         if convert_to_tensor or not convert_to_numpy:
             import torch
@@ -297,6 +303,7 @@ class SentenceTransformer:
             prompts=self.prompts,
             default_prompt_name=self.default_prompt_name,
             similarity=self.similarity_fn_name,
+            layout=self._layout,
         )
 
     def __repr__(self) -> str:
@@ -377,7 +384,17 @@ class SentenceTransformer:
     # Saving
 
     def save_pretrained(
-        self, path: str | os.PathLike[str], *, layout: Layout = "legacy", dtype: str | None = None
+        self,
+        path: str | os.PathLike[str],
+        model_name: str | None = None,
+        create_model_card: bool = True,
+        train_datasets: Sequence[str] | None = None,
+        safe_serialization: bool = True,
+        *,
+        layout: Layout = "legacy",
+        dtype: str | None = None,
+        training: TrainingFacts | None = None,
+        scores: Sequence[Score] = (),
     ) -> None:
         """Write the model into the folder ``path``, whole or not at all.
 
@@ -386,19 +403,63 @@ class SentenceTransformer:
         ("float32", "float16", "bfloat16"); without it as the checkpoint has them, or in float32 once the network is the
         model. What ``path`` held before is replaced; other files there stay.
 
+        The model card, README.md, calls the model ``model_name`` and tells what it was trained on (``training``, or the
+        names ``train_datasets``) and its ``scores``. One that somebody has written stays.
+
         Raises:
-            ValueError: There is no such layout or dtype.
+            ValueError: There is no such layout or dtype, or ``safe_serialization`` is off.
         """
-        settings: dict[str, Any] = {
-            "prompts": self.prompts,
-            "default_prompt_name": self.default_prompt_name,
-            "similarity_fn_name": self.similarity_fn_name,
-        }
-        if self.truncate_dim is not None:
-            settings["truncate_dim"] = self.truncate_dim
-        save_model(self._modules, self._live, settings, path, layout, dtype)
+        refuse_pickles(safe_serialization)
+        if train_datasets and training is None:
+            training = TrainingFacts([DataSet(name, hub_id=name) for name in train_datasets])
+        settings = ModelSettings(self.prompts, self.default_prompt_name, self.similarity_fn_name, self.truncate_dim)
+        card = Card(model_name, training, scores) if create_model_card else None
+        save_model(self._modules, self._live, settings, path, layout, dtype, card)
 
     save = save_pretrained
+
+    def push_to_hub(
+        self,
+        repo_id: str,
+        token: str | None = None,
+        private: bool | None = None,
+        safe_serialization: bool = True,
+        commit_message: str | None = None,
+        local_model_path: str | os.PathLike[str] | None = None,
+        exist_ok: bool = False,
+        replace_model_card: bool = False,
+        train_datasets: Sequence[str] | None = None,
+        revision: str | None = None,
+        create_pr: bool = False,
+        **saving: Any,
+    ) -> str:
+        """Upload the model, or the folder ``local_model_path``, to the Hub's repository ``repo_id``: its address.
+
+        The other arguments are those of ``checkpoint.hub.push_folder`` and, ``saving``, of ``save_pretrained``.
+
+        Raises:
+            PermissionError: There is no token, or it may not write there.
+            FileExistsError: The repository exists, and ``exist_ok`` is off.
+            ConnectionError: The Hub is not reached, or it fails.
+            ValueError: ``repo_id`` is no name that a repository can have, or an argument is not right.
+        """
+        from likewise.checkpoint.hub import push_folder
+
+        refuse_pickles(safe_serialization)
+        with TemporaryDirectory() as folder:
+            if local_model_path is None:
+                self.save_pretrained(f"{folder}/model", repo_id, train_datasets=train_datasets, **saving)
+            return push_folder(
+                local_model_path or f"{folder}/model",
+                repo_id,
+                token=token,
+                private=private,
+                commit_message=commit_message or "Add new SentenceTransformer model",
+                exist_ok=exist_ok,
+                replace_model_card=replace_model_card or local_model_path is not None,
+                revision=revision,
+                create_pr=create_pr,
+            )
 
     # Inside
 
@@ -425,13 +486,6 @@ class SentenceTransformer:
         return self.encode(inputs, prompt_name, prompt, **({"task": task} | arguments))
 
 
-def _tokenize(chain: models.Chain, texts: Sequence[str], prompt: str | None) -> TokenBatch:
-    if prompt:
-        texts = [prompt + text for text in texts]
-    leaves_prompt_out = chain.pooling is not None and not chain.pooling.include_prompt
-    return chain.source.tokenize(texts, prompt if leaves_prompt_out else None)
-
-
 def _finished(
     vectors: NDArray[np.float32], truncate_dim: int | None, normalize: bool, is_normalized: bool
 ) -> NDArray[np.float32]:
@@ -440,15 +494,3 @@ def _finished(
         # A part of a unit vector is shorter than 1, and what follows may rely on unit length.
         normalize = normalize or is_normalized
     return normalize_embeddings(vectors) if normalize else vectors
-
-
-def _by_text(
-    batch: TokenBatch, parts: Iterable[tuple[NDArray[np.intp], NDArray[np.float32]]]
-) -> list[NDArray[np.float32]]:
-    """The token vectors of each text, from those of whole batches with the indices of their texts."""
-    found: list[NDArray[np.float32]] = [np.empty(0, dtype=np.float32)] * len(batch)
-    for chosen, vectors in parts:
-        ends = np.cumsum(batch.lengths[chosen])[:-1]
-        for index, of_text in zip(chosen, np.split(vectors, ends), strict=True):
-            found[index] = of_text
-    return found

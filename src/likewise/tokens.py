@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import reprlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from tokenizers import Tokenizer
+    from tokenizers import Encoding, Tokenizer
+
+Item = TypeVar("Item")
 
 MOST_TOKENS = 2**31 - 1  # what offsets of 32 bits can count
-TEXTS_AT_ONCE = 4096  # handed to the tokenizer together: enough for all cores, and its records stay few
+TEXTS_AT_ONCE = 2048  # handed to the tokenizer together: enough for all cores, and its records stay few
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +90,10 @@ def tokenize(
         )
     pieces: list[NDArray[np.int32]] = []
     full_lengths = np.empty(len(texts), dtype=np.int32)
-    for start in range(0, len(texts), TEXTS_AT_ONCE):
-        ids = _ids_of(tokenizer, texts, start, special)
+    starts = range(0, len(texts), TEXTS_AT_ONCE)
+    encoded = (_encode(tokenizer, texts, start, special) for start in starts)
+    for start, encodings in zip(starts, one_ahead(encoded, len(starts)), strict=True):
+        ids = [encoding.ids for encoding in encodings]
         full_lengths[start : start + len(ids)] = [len(text_ids) for text_ids in ids]
         if max_length is not None:
             kept = max_length - after
@@ -116,6 +121,23 @@ def special_tokens(tokenizer: Tokenizer) -> tuple[int, int]:
     return mask.index(0), mask[::-1].index(0)
 
 
+def one_ahead(items: Iterator[Item], count: int) -> Iterator[Item]:
+    """Pass on the ``count`` items; while one is used, the next is made in a thread.
+
+    It pays for what the tokenizer makes, for it holds no lock of Python's while it works.
+    """
+    if count < 2:
+        yield from items
+        return
+    with ThreadPoolExecutor(1) as thread:
+        following = thread.submit(next, items)
+        for place in range(count):
+            item = following.result()
+            if place + 1 < count:
+                following = thread.submit(next, items)
+            yield item
+
+
 def batches_by_length(
     lengths: NDArray[np.int32], token_budget: int, max_texts: int | None = None
 ) -> Iterator[NDArray[np.intp]]:
@@ -135,10 +157,10 @@ def batches_by_length(
         start, spent = stop, int(ends[stop - 1])
 
 
-def _ids_of(tokenizer: Tokenizer, texts: Sequence[str], start: int, special: bool) -> list[list[int]]:
+def _encode(tokenizer: Tokenizer, texts: Sequence[str], start: int, special: bool) -> list[Encoding]:
     chunk = list(texts[start : start + TEXTS_AT_ONCE])
     try:
-        return [encoding.ids for encoding in tokenizer.encode_batch_fast(chunk, add_special_tokens=special)]
+        return tokenizer.encode_batch_fast(chunk, add_special_tokens=special)
     except TypeError:
         for position, text in enumerate(chunk, start):
             if any("\ud800" <= character <= "\udfff" for character in text):

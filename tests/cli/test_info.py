@@ -24,6 +24,7 @@ DESCRIPTION = ModelDescription(
     default_prompt_name=None,
     similarity="cosine",
     parameters=22_565_376,
+    layout="legacy",
     checkpoint_dtype="float32",
     dtype="bfloat16",
     engine="torch",
@@ -59,6 +60,7 @@ prompts              query: "Find the weather: "
 default prompt name  none
 similarity           cosine
 parameters           22,565,376
+layout               legacy
 checkpoint dtype     float32
 dtype                bfloat16
 engine               torch
@@ -86,6 +88,7 @@ prompts	{"query": "Find the weather: ", "document": ""}
 default_prompt_name\t
 similarity	cosine
 parameters	22565376
+layout	legacy
 checkpoint_dtype	float32
 dtype	bfloat16
 engine	torch

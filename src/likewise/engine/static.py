@@ -9,6 +9,8 @@ from likewise import models
 from likewise.engine.heads import apply, is_known
 from likewise.tokens import TokenBatch
 
+CACHED_BYTES = 2**18  # of sums that are added to again and again
+
 
 class StaticEngine:
     """The mean of each text's token vectors, or its word counts, then the heads; in float32."""
@@ -16,6 +18,7 @@ class StaticEngine:
     name = "numpy"
     dtype = "float32"
     device = "cpu"
+    by_length = False
 
     def __init__(self, chain: models.Chain):
         self.source = chain.source
@@ -44,6 +47,9 @@ class StaticEngine:
             vectors = word_counts(batch, self.source)
         else:
             assert self.table is not None
+            highest = int(batch.ids.max(initial=0))
+            if highest >= len(self.table):
+                raise ValueError(f"the tokenizer makes the token {highest}, but the table has {len(self.table)} rows")
             vectors = token_means(batch, self.table)
         for head in self.heads:
             vectors = apply(head, vectors)
@@ -63,15 +69,20 @@ def token_means(batch: TokenBatch, table: NDArray[np.floating]) -> NDArray[np.fl
     what else is in the batch.
     """
     lengths = batch.lengths
-    longest_first = np.argsort(-lengths, kind="stable")
-    starts, counts = batch.offsets[:-1][longest_first], lengths[longest_first]
-    sums = np.zeros((len(batch), table.shape[1]), dtype=np.float32)
-    for place in range(int(counts[0]) if len(counts) else 0):
-        texts = int(np.searchsorted(-counts, -place))  # so many have a token at this place
-        sums[:texts] += table[batch.ids[starts[:texts] + place]]
-    means = np.empty_like(sums)
-    means[longest_first] = sums / np.maximum(counts, 1)[:, None]
-    return means.astype(np.float32, copy=False)
+    order = np.argsort(-lengths, kind="stable")  # longest first: those that have a token at a place come first
+    means = np.zeros((len(batch), table.shape[1]), dtype=np.float32)
+    texts_at_once = max(1, CACHED_BYTES // means.itemsize // table.shape[1])
+    rows = np.empty((texts_at_once, table.shape[1]), dtype=table.dtype)
+    for first in range(0, len(order), texts_at_once):
+        chosen = order[first : first + texts_at_once]
+        starts, counts = batch.offsets[chosen], lengths[chosen]
+        sums = np.zeros((len(chosen), table.shape[1]), dtype=np.float32)
+        for place in range(int(counts[0])):
+            texts = int(np.searchsorted(-counts, -place))  # so many have a token at this place
+            found = np.take(table, batch.ids[starts[:texts] + place], axis=0, out=rows[:texts], mode="clip")
+            sums[:texts] += found
+        means[chosen] = sums / np.maximum(counts, 1)[:, None].astype(np.float32)
+    return means
 
 
 def word_counts(batch: TokenBatch, bag: models.BoW) -> NDArray[np.float32]:

@@ -36,6 +36,7 @@ class TorchEngine:
     """Computes with a network under autocast: products in ``dtype``, norms, softmax, sums and pooling in float32."""
 
     name = "torch"
+    by_length = True
 
     def __init__(self, network: SentenceNetwork, device: str, dtype: str):
         self.network = network.to(device)

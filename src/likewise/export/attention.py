@@ -1,7 +1,9 @@
 """Attention over a padded batch, and what it is told about the padding."""
 
 from likewise.export.graph import Graph
+from likewise.export.weights import WeightedGraph
 
+PROJECTIONS = ("query", "key", "value")
 EXCLUDED = -1e9  # added to a score, its weight is exactly 0; finite, so that a text of padding alone gives numbers
 
 
@@ -34,11 +36,14 @@ def only_where(graph: Graph, allowed: str) -> str:
     return graph.add("Where", allowed, graph.number(0), graph.number(EXCLUDED))
 
 
-def separate_heads(graph: Graph, tensor: str, heads: int, width: int) -> str:
-    """(texts, length, heads * width) → (texts, heads, length, width)."""
-    return graph.add(
-        "Transpose", graph.add("Reshape", tensor, graph.whole(0, 0, heads, width)), perm=[0, 2, 1, 3]
-    )
+def heads_of(graph: WeightedGraph, hidden: str, layer: str, heads: int, width: int) -> list[str]:
+    """Query, key and value of a ``layer``, each (texts, heads, length, width), computed as one product."""
+    together = f"{layer}.qkv"  # some store the three projections as one
+    names = [together] if graph.has(f"{together}.weight") else [f"{layer}.{part}" for part in PROJECTIONS]
+    return [
+        graph.add("Transpose", graph.add("Reshape", part, graph.whole(0, 0, heads, width)), perm=[0, 2, 1, 3])
+        for part in graph.split(graph.linear(hidden, *names), 3, axis=-1)
+    ]
 
 
 def attention(graph: Graph, query: str, key: str, value: str, width: int, added: str) -> str:

@@ -1,30 +1,36 @@
 """BERT, RoBERTa, XLM-RoBERTa, CamemBERT, DistilBERT, ELECTRA: post-norm layers with learned positions."""
 
-from likewise.checkpoint.encoder_settings import EncoderSettings
+from likewise.checkpoint.encoder_settings import BertSettings
 from likewise.export.activations import activated
-from likewise.export.attention import attention, no_padding, only_where, places, separate_heads
+from likewise.export.attention import attention, heads_of, no_padding, only_where, places
 from likewise.export.weights import WeightedGraph
 
 
-def bert(graph: WeightedGraph, settings: EncoderSettings) -> str:
+def bert(graph: WeightedGraph, settings: BertSettings) -> str:
     """The vector of each token, (texts, length, hidden) (Devlin et al. 2019)."""
     return post_norm_layers(graph, settings, embeddings(graph, settings), only_where(graph, no_padding(graph)))
 
 
-def embeddings(graph: WeightedGraph, settings: EncoderSettings) -> str:
+def embeddings(graph: WeightedGraph, settings: BertSettings) -> str:
     """A token's vector: its word, its position and its segment, added and normalised, (texts, length, hidden)."""
     tokens = graph.rows("embeddings.tokens.weight", "input_ids")  # (texts, length, width)
     positions = graph.add("Gather", graph.weight("embeddings.positions.weight"), position_ids(graph, settings))
     vectors = graph.add("Add", tokens, positions)
-    if settings.segment_types:
-        # A model with one kind of segment, such as RoBERTa, has no use for the input.
-        kind = "token_type_ids" if settings.segment_types > 1 else graph.whole(0)
-        vectors = graph.add("Add", vectors, graph.add("Gather", graph.weight("embeddings.segments.weight"), kind))
+    vectors = with_segments(graph, vectors, settings.segment_types)
     vectors = graph.norm(vectors, "embeddings.norm", settings.norm_epsilon)
     return graph.linear(vectors, "embeddings.project") if settings.embedding_width != settings.hidden else vectors
 
 
-def position_ids(graph: WeightedGraph, settings: EncoderSettings) -> str:
+def with_segments(graph: WeightedGraph, vectors: str, segment_types: int) -> str:
+    """``vectors`` (texts, length, width) plus those of their segments, where the model has such."""
+    if not segment_types:
+        return vectors
+    # A model with one kind of segment, such as RoBERTa, has no use for the input.
+    kind = "token_type_ids" if segment_types > 1 else graph.whole(0)
+    return graph.add("Add", vectors, graph.add("Gather", graph.weight("embeddings.segments.weight"), kind))
+
+
+def position_ids(graph: WeightedGraph, settings: BertSettings) -> str:
     """The row of the position table for each token, (texts, length)."""
     if settings.first_position == 0:
         return places(graph)
@@ -36,20 +42,17 @@ def position_ids(graph: WeightedGraph, settings: EncoderSettings) -> str:
     return graph.add("Add", graph.add("Mul", counted, is_real), padding)
 
 
-def post_norm_layers(graph: WeightedGraph, settings: EncoderSettings, hidden: str, added: str) -> str:
+def post_norm_layers(graph: WeightedGraph, settings: BertSettings, hidden: str, added: str) -> str:
     """(texts, length, hidden) → the same, through every layer; ``added`` to the scores of the attention."""
     for number in range(settings.layers):
         hidden = _layer(graph, settings, hidden, added, f"layers.{number}")
     return hidden
 
 
-def _layer(graph: WeightedGraph, settings: EncoderSettings, hidden: str, added: str, name: str) -> str:
+def _layer(graph: WeightedGraph, settings: BertSettings, hidden: str, added: str, name: str) -> str:
     """(texts, length, hidden) → the same: attention, feed-forward, each added and normalised (post-norm)."""
-    joined = graph.linear(hidden, *(f"{name}.{part}" for part in ("query", "key", "value")))
     width = settings.hidden // settings.heads
-    query, key, value = (
-        separate_heads(graph, part, settings.heads, width) for part in graph.split(joined, 3, axis=-1)
-    )
+    query, key, value = heads_of(graph, hidden, name, settings.heads, width)
     mixed = graph.linear(attention(graph, query, key, value, width, added), f"{name}.attention_out")
     hidden = graph.norm(graph.add("Add", mixed, hidden), f"{name}.attention_norm", settings.norm_epsilon)
     inner = activated(graph, graph.linear(hidden, f"{name}.expand"), settings.activation)

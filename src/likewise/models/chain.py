@@ -77,6 +77,11 @@ class Routes:
         return "" if self.router is None else self.router.route_for(task)
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """A Router's routes; none without one."""
+        return () if self.router is None else tuple(self.chains)
+
+    @property
     def first_name(self) -> str:
         """The route that stands for the model where one has to: the default one, or the first."""
         default = None if self.router is None else self.router.default_route

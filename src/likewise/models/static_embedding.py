@@ -34,6 +34,7 @@ class StaticEmbedding:
         TypeError: The tokenizer is of another kind.
     """
 
+    architecture = "static"
     max_seq_length = math.inf  # as in the incumbent
 
     def __init__(self, tokenizer: Any, embedding_weights: Any = None, embedding_dim: int | None = None):

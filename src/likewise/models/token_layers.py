@@ -26,11 +26,13 @@ class CNN:
     def __post_init__(self) -> None:
         whole_number(self.in_embedding_dimension, "in_embedding_dimension")
         whole_number(self.out_channels, "out_channels")
-        for size in _numbers(self.kernel_sizes, "kernel_sizes"):
+        self.kernel_sizes = _numbers(self.kernel_sizes, "kernel_sizes")
+        for size in self.kernel_sizes:
             if size % 2 == 0:
                 raise ValueError(f"kernel_sizes must be odd, so that each token keeps its place, not {size}")
         if self.stride_sizes is not None and set(_numbers(self.stride_sizes, "stride_sizes")) != {1}:
             raise ValueError(f"stride_sizes must be 1, so that each token keeps its place, not {self.stride_sizes}")
+        self.stride_sizes = [1] * len(self.kernel_sizes)
 
     def get_embedding_dimension(self) -> int:
         """The width of the token vectors that come out."""
@@ -42,8 +44,8 @@ class CNN:
         settings = {
             width: self.in_embedding_dimension,
             "out_channels": self.out_channels,
-            "kernel_sizes": list(self.kernel_sizes),
-            "stride_sizes": [1] * len(self.kernel_sizes),
+            "kernel_sizes": self.kernel_sizes,
+            "stride_sizes": self.stride_sizes,
         }
         return ModuleFiles("CNN", {"cnn_config.json": settings}, weights)
 

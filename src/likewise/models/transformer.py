@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from likewise.checkpoint.arrays import NamedArrays, read_arrays
 from likewise.checkpoint.encoder_settings import EncoderSettings, encoder_settings
 from likewise.checkpoint.locate import Location, locate
-from likewise.checkpoint.names import our_names, stored_name
+from likewise.checkpoint.names import our_names, stored_names
 from likewise.checkpoint.settings import read_object
 from likewise.checkpoint.tokenizer import TOKENIZER_FILES, read_tokenizer, tokenizer_settings
 from likewise.checkpoint.values import shortened, whole_number
@@ -99,6 +99,11 @@ class Transformer:
         self._max_seq_length = min(whole_number(limit, "max_seq_length", most=10**40), self.settings.longest)
 
     @property
+    def architecture(self) -> str:
+        """What config.json calls it: "bert"."""
+        return self.settings.model_type
+
+    @property
     def vocabulary(self) -> int:
         """The number of tokens that the encoder knows."""
         return self.settings.vocabulary
@@ -111,7 +116,7 @@ class Transformer:
 
     def files(self, weights: Mapping[str, NDArray[Any]], layout: Layout) -> ModuleFiles:
         """What the module's folder holds; ``weights`` have the library's names."""
-        stored = NamedArrays.of(weights).renamed({n: stored_name(self.settings.model_type, n) for n in weights})
+        stored = NamedArrays.of(weights).renamed(stored_names(self.settings.model_type, weights))
         copied = [self.tokenizer_folder / name for name in TOKENIZER_FILES]
         json: dict[str, Mapping[str, Any]] = {"config.json": self.config}
         if layout == "6":

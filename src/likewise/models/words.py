@@ -30,6 +30,8 @@ class WordEmbeddings:
         ValueError: The table is no matrix, or has fewer rows than the tokenizer has words.
     """
 
+    architecture = "word vectors"
+
     def __init__(
         self,
         tokenizer: WhitespaceTokenizer | Tokenizer,
@@ -59,9 +61,11 @@ class WordEmbeddings:
         limit = settings.get("max_seq_length", 1_000_000)
         try:
             tokenizer = _read_tokenizer(folder, str(settings.get("tokenizer_class")).rpartition(".")[2])
-            return cls(tokenizer, stored[TABLE], bool(settings.get("update_embeddings")), limit)
+            words = cls(tokenizer, stored[TABLE], bool(settings.get("update_embeddings")), limit)
         except ValueError as error:
             raise ValueError(f"{folder}: {error}") from error
+        words.arrays = stored.renamed({TABLE: TABLE})  # in the precision that the file has
+        return words
 
     @property
     def vocabulary(self) -> int:
@@ -124,6 +128,7 @@ class BoW:
     word_weights: Mapping[str, float] = field(default_factory=dict, repr=False)
     unknown_word_weight: float = 1
     cumulative_term_frequency: bool = True  # False: a word that is there counts once
+    architecture = "bag of words"
     max_seq_length = math.inf
 
     def __post_init__(self) -> None:

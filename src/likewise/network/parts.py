@@ -11,7 +11,7 @@ from torch import nn
 
 from likewise import models
 from likewise.network import encoder_class
-from likewise.network.bert import BertEncoder
+from likewise.network.encoder import Encoder
 from likewise.network.heads import Dense, LayerNorm, Normalize
 from likewise.network.pooling import Pooling
 from likewise.network.token_layers import CNN, LSTM, WeightedLayerPooling
@@ -46,7 +46,7 @@ def build_part(module: models.Module, shared: bool) -> nn.Module:
 def arrays_of(part: nn.Module) -> dict[str, NDArray[Any]]:
     """The weights of a part as they are now, an encoder's under the library's names, others' under their file's."""
     arrays = {name: tensor.detach().float().cpu().numpy() for name, tensor in part.state_dict().items()}
-    return part.parted(arrays) if isinstance(part, BertEncoder) else arrays
+    return part.parted(arrays) if isinstance(part, Encoder) else arrays
 
 
 PARTS: dict[type[models.Module], Callable[[Any], nn.Module]] = {  # a description → its torch module
