@@ -11,8 +11,9 @@ from tokenizers import Tokenizer
 
 import likewise.export
 from likewise import SentenceTransformer, models
-from likewise.export import ENCODERS, export_onnx
+from likewise.export import export_onnx
 from likewise.export import graph as graphs
+from likewise.export.encoders import ENCODERS
 from tests.export.graphs import assert_close, exported, session
 from tests.tiny_checkpoints import tiny_encoder
 
@@ -174,7 +175,7 @@ def test_a_model_that_is_no_transformer(tmp_path: Path, encoder: Path) -> None:
 
 
 def test_a_router(encoder: Path, tmp_path: Path) -> None:
-    route = [models.Transformer(encoder), models.Pooling(32)]
+    route: list[models.Module] = [models.Transformer(encoder), models.Pooling(32)]
     router = models.Router({"query": route, "document": route})
     message = refused(SentenceTransformer(modules=[router]), tmp_path / "out")
     assert message == "a model with a Router cannot be exported: a graph has no routes"
@@ -243,9 +244,7 @@ def test_an_interrupted_export_leaves_what_was_there(
     assert first.path.read_bytes() == before
 
 
-def test_a_graph_that_onnxruntime_does_not_load(
-    encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_graph_that_onnxruntime_does_not_load(encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(graphs, "IR_VERSION", 99)
     message = refused(model_of(encoder), tmp_path / "out")
     assert message.startswith(("onnxruntime ", "the graph is not valid ONNX"))

@@ -35,8 +35,13 @@ def test_heads_are_inside(heads: list[Any], encoder: Path, tmp_path: Path) -> No
     assert_close(graph.theirs(TEXTS), graph.ours(TEXTS))
 
 
-@pytest.mark.parametrize("layer", [models.Dense(32, 24, module_input_name="token_embeddings"),
-                                   models.Normalize(module_input_name="token_embeddings")])
+@pytest.mark.parametrize(
+    "layer",
+    [
+        models.Dense(32, 24, module_input_name="token_embeddings"),
+        models.Normalize(module_input_name="token_embeddings"),
+    ],
+)
 def test_layers_before_the_pooling_are_inside(layer: Any, encoder: Path, tmp_path: Path) -> None:
     width = getattr(layer, "out_features", 32)
     graph = exported([models.Transformer(encoder), layer, models.Pooling(width, ["max", "mean"])], tmp_path)

@@ -15,10 +15,11 @@ def export(
         typer.Option(help="Store the weights in this precision: int8 is a quarter as large, and faster."),
     ] = "float32",
 ) -> None:
-    """Write MODEL as a graph that other programs run, such as onnxruntime.
+    """Write MODEL as a graph that other programs run.
 
-    Token ids go in, one vector per text comes out: pooling and normalisation are inside. A folder also gets the
-    tokenizer. Before anything is written, onnxruntime runs the graph and its vectors are compared with the model's.
+    Token ids go in, one vector per text comes out: pooling and normalisation are inside. onnxruntime runs it, and so
+    do others. A folder also gets the tokenizer. Before anything is written, onnxruntime has run the graph and its
+    vectors have been compared with the model's.
 
     Example: likewise export all-MiniLM-L6-v2 minilm-onnx --format onnx
 

@@ -61,17 +61,16 @@ def agreement(path: Path, batch: TokenBatch, padding_id: int, expected: NDArray[
         vectors = run(feed)[: len(chosen)]  # what comes after are rows of padding alone
         difference = max(difference, float(np.abs(vectors - expected[chosen]).max()))
         cosine = min(cosine, _lowest_cosine(vectors, expected[chosen]))
-    largest = max(1.0, float(np.abs(expected).max()))
     if dtype == "float32":
-        is_near = difference <= LARGEST_DIFFERENCE * largest
+        bound = LARGEST_DIFFERENCE * max(1.0, float(np.abs(expected).max()))
+        is_near, allowed, advice = difference <= bound, f"a difference of {bound:.0e}", "please report it"
     else:
-        is_near = cosine >= LOWEST_COSINES[dtype]
+        bound = LOWEST_COSINES[dtype]
+        is_near, allowed, advice = cosine >= bound, f"a cosine of {bound}", "float32 stays nearer"
     if not is_near:
-        allowed = f"{LARGEST_DIFFERENCE * largest:.0e}" if dtype == "float32" else f"a cosine of {LOWEST_COSINES[dtype]}"
         raise ValueError(
             f"the graph in {dtype} gives other vectors than the model: they differ by up to {difference:.1e}, the "
-            f"lowest cosine is {cosine:.4f}, and {allowed} is allowed; nothing was written"
-            + ("; float32 stays nearer" if dtype != "float32" else ", please report it")
+            f"lowest cosine is {cosine:.4f}, and {allowed} is allowed; nothing was written, {advice}"
         )
     return Agreement(difference, cosine)
 

@@ -79,4 +79,3 @@ def _at_least_1(graph: Graph, tensor: str) -> str:
 
 def _is_token(graph: Graph) -> str:
     return graph.cast("attention_mask", "bool")
-

@@ -42,8 +42,8 @@ class WeightedGraph(Graph):
         """
         joined = np.concatenate([self._float32(f"{name}.weight") for name in names])  # (outputs, inputs)
         label = " + ".join(names)
-        product = _int8_product(self, tensor, label, joined) if self.dtype == "int8" else self._product(
-            tensor, label, joined
+        product = (
+            _int8_product(self, tensor, label, joined) if self.dtype == "int8" else self._product(tensor, label, joined)
         )
         if not self.has(f"{names[0]}.bias"):
             return product
