@@ -109,3 +109,11 @@ def test_weights_after_training_are_exported(tmp_path: Path) -> None:
     texts = texts_of(graph, [4, 30])
     assert_close(graph.theirs(texts), graph.ours(texts))
     assert np.abs(model.encode(["the kettle"]) - before).max() > 0.01
+
+
+@pytest.mark.parametrize("model_type", ["mpnet", "modernbert", "nomic_bert"])
+def test_distances_beyond_all_buckets_and_windows(model_type: str, tmp_path: Path) -> None:
+    folder = tiny_encoder(tmp_path / "model", model_type, max_position_embeddings=302)
+    graph = exported([models.Transformer(folder, max_seq_length=300), models.Pooling(32)], tmp_path)
+    texts = texts_of(graph, [300, 129, 20])
+    assert_close(graph.theirs(texts), graph.ours(texts))
