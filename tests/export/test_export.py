@@ -104,6 +104,14 @@ def test_weights_beyond_one_file_stand_in_a_second(
     assert (tmp_path / "two" / "model.onnx").stat().st_size < 40_000
     assert report.size > (tmp_path / "two" / "model.onnx.data").stat().st_size > 40_000
     np.testing.assert_array_equal(run(tmp_path / "two", TEXTS), run(tmp_path / "one", TEXTS))
+    monkeypatch.undo()
+    export_onnx(model, tmp_path / "two")
+    assert not (tmp_path / "two" / "model.onnx.data").exists()  # no gigabytes of an older graph stay behind
+
+
+def test_weights_beyond_one_file_need_a_folder(encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = model_of(encoder)
+    monkeypatch.setattr(graphs, "LARGEST_FILE", 10_000)
     with pytest.raises(ValueError, match=r"over 2 GB need a second file; give a folder instead of .*large\.onnx"):
         export_onnx(model, tmp_path / "large.onnx")
 
