@@ -313,6 +313,11 @@ class SentenceTransformer:
     # Who computes
 
     @property
+    def live(self) -> LiveModel:
+        """The modules that a text passes through, their weights as they are now, and what computes them."""
+        return self._live
+
+    @property
     def engine(self) -> Engine:
         """What computes the vectors, with a Router those of the default route; made on first use."""
         return self._live.engine(self._routes.first_name)
