@@ -13,7 +13,8 @@ from tokenizers.pre_tokenizers import BertPreTokenizer
 from tokenizers.processors import TemplateProcessing
 from torch import nn
 
-MODEL_TYPES = ("bert", "roberta", "xlm-roberta", "camembert", "distilbert", "electra")
+BERT_TYPES = ("bert", "roberta", "xlm-roberta", "camembert", "distilbert", "electra", "mpnet")
+MODEL_TYPES = (*BERT_TYPES, "modernbert", "nomic_bert")
 POSITIONS = 80  # the longest text of a tiny encoder, in tokens
 
 # padding, unknown, first, last, mask; the padding token's place is the one that each architecture gives it
@@ -35,7 +36,7 @@ PIECES = (
 
 def counts_from_padding(model_type: str) -> bool:
     """Whether the architecture's positions begin behind its padding id, as RoBERTa's do."""
-    return model_type in ("roberta", "xlm-roberta", "camembert")
+    return model_type in ("roberta", "xlm-roberta", "camembert", "mpnet")
 
 
 def vocabulary(model_type: str = "bert") -> list[str]:
@@ -60,6 +61,9 @@ def tiny_encoder(folder: Path, model_type: str = "bert", seed: int = 0, **change
         sizes |= {"dim": 32, "n_layers": 2, "n_heads": 4, "hidden_dim": 48}
     else:
         sizes |= {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 48}
+    if model_type == "modernbert":  # two local layers of three, which reach less far than the longest text
+        sizes |= {"num_hidden_layers": 3, "local_attention": 16, "cls_token_id": 2, "sep_token_id": 3}
+        sizes |= {"bos_token_id": 2, "eos_token_id": 3}
     if model_type == "electra":
         sizes |= {"embedding_size": 24}
     model = AutoModel.from_config(AutoConfig.for_model(model_type, **(sizes | changes)))

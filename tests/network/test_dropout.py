@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from likewise.network.bert import BertEncoder
+from likewise.network.encoder import Encoder
 from tests.network.batches import packed, random_texts
 from tests.network.twins import load_ours, load_theirs, their_token_vectors, token_vectors
 from tests.tiny_checkpoints import MODEL_TYPES, tiny_encoder
@@ -17,10 +17,12 @@ TEXTS = random_texts([9, 9, 4], seed=0, ids=range(5, 100))
 def changes(model_type: str, dropout: float, attention_dropout: float) -> dict[str, Any]:
     if model_type == "distilbert":
         return {"dropout": dropout, "attention_dropout": attention_dropout}
+    if model_type == "modernbert":
+        return {"embedding_dropout": dropout, "mlp_dropout": dropout, "attention_dropout": attention_dropout}
     return {"hidden_dropout_prob": dropout, "attention_probs_dropout_prob": attention_dropout}
 
 
-def two_passes_agree(encoder: BertEncoder) -> bool:
+def two_passes_agree(encoder: Encoder) -> bool:
     torch.manual_seed(0)
     with torch.no_grad():
         first, second = (torch.cat(token_vectors(encoder, packed(TEXTS))) for _ in range(2))

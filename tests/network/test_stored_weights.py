@@ -11,17 +11,18 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from likewise import SentenceTransformer
 from likewise.checkpoint.names import our_names
-from likewise.network.bert import BertEncoder
+from likewise.network.encoder import Encoder
 from tests.network.batches import packed, random_texts
 from tests.network.twins import load_ours, load_theirs, their_token_vectors, token_vectors
-from tests.tiny_checkpoints import MODEL_TYPES, draw_weights, tiny_encoder, vocabulary
+from tests.tiny_checkpoints import MODEL_TYPES, POSITIONS, draw_weights, tiny_encoder, vocabulary
 
 Weights = dict[str, Tensor]
 TEXTS = random_texts([11, 11, 3, 40], seed=0, ids=range(len(vocabulary())))
 
 
-def vectors(encoder: BertEncoder) -> Tensor:
+def vectors(encoder: Encoder) -> Tensor:
     with torch.no_grad():
         return torch.cat(token_vectors(encoder, packed(TEXTS)))
 
@@ -198,3 +199,29 @@ def test_an_array_of_another_shape_is_named_with_its_file(
     ours = our_names("bert", load_file(folder / "model.safetensors"))[name]
     with pytest.raises(ValueError, match=rf"model\.safetensors: the array.* {re.escape(ours)}.* shape.*\b30\b"):
         load_ours(folder)
+
+
+def test_nomic_by_the_names_of_its_own_code_and_of_transformers(tmp_path: Path) -> None:
+    folder = tiny_encoder(tmp_path / "older", "nomic_bert")  # saved by the names of its own code
+    expected = vectors(load_ours(folder))
+    newer = dict(load_theirs(folder).state_dict())
+    assert "layers.0.self_attn.q_proj.weight" in newer
+    assert "encoder.layers.0.attn.Wqkv.weight" in load_file(folder / "model.safetensors")
+    rewritten(folder, tmp_path / "newer", lambda weights: newer)
+    torch.testing.assert_close(vectors(load_ours(tmp_path / "newer")), expected, atol=1e-6, rtol=0)
+    for name in ("older", "newer"):
+        SentenceTransformer(tmp_path / name).save_pretrained(tmp_path / "saved")
+        names = load_file(tmp_path / "saved" / "model.safetensors").keys()
+        assert names == load_file(tmp_path / name / "model.safetensors").keys()
+        torch.testing.assert_close(vectors(load_ours(tmp_path / "saved")), expected, atol=1e-6, rtol=0)
+
+
+def test_the_configuration_of_nomics_own_code(tmp_path: Path) -> None:
+    folder = tiny_encoder(tmp_path, "nomic_bert")
+    expected = vectors(load_ours(folder))
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    kept = {name: config[name] for name in ("model_type", "vocab_size", "type_vocab_size", "pad_token_id")}
+    changes = {"n_embd": 32, "n_layer": 2, "n_head": 4, "n_inner": 48, "activation_function": "swiglu"}
+    changes |= {"rotary_emb_base": 1000, "layer_norm_epsilon": 1e-12, "n_positions": POSITIONS}
+    (folder / "config.json").write_text(json.dumps(kept | changes), encoding="utf-8")
+    torch.testing.assert_close(vectors(load_ours(folder)), expected, atol=0, rtol=0)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from likewise import models
-from likewise.network.bert import BertEncoder
+from likewise.network.encoder import Encoder
 from likewise.network.packed import packed_tokens
 from likewise.network.sentence_network import build_network
 from likewise.tokens import TokenBatch
@@ -19,12 +19,13 @@ from likewise.tokens import TokenBatch
 class Twins:
     """The same checkpoint, loaded by us and by Transformers."""
 
-    ours: BertEncoder
+    ours: Encoder
     theirs: nn.Module
 
     @property
     def padding_id(self) -> int:
-        return self.ours.settings.padding_id
+        padding_id: int = self.ours.settings.padding_id
+        return padding_id
 
     @property
     def ids(self) -> range:
@@ -37,7 +38,7 @@ class Twins:
         return [*self.ids] + [self.padding_id] * 20
 
 
-def load_ours(folder: Path) -> BertEncoder:
+def load_ours(folder: Path) -> Encoder:
     transformer = models.Transformer(folder)
     return build_network(models.chain_of([transformer, models.Pooling(transformer.get_embedding_dimension())])).encoder
 
@@ -48,7 +49,7 @@ def load_theirs(folder: Path) -> Any:
     return AutoModel.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval()
 
 
-def token_vectors(encoder: BertEncoder, batch: TokenBatch) -> list[Tensor]:
+def token_vectors(encoder: Encoder, batch: TokenBatch) -> list[Tensor]:
     """One (length, hidden) for each text."""
     return list(encoder(packed_tokens(batch, torch.device("cpu"))).split(batch.lengths.tolist()))
 

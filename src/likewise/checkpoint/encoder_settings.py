@@ -1,12 +1,22 @@
 """config.json of each architecture → one description of its encoder, in the library's own words."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from likewise.checkpoint.other_settings import OtherSettings, other_settings
+from likewise.checkpoint.rotary_settings import (
+    MOST_LAYERS,
+    ModernBertSettings,
+    NomicBertSettings,
+    modernbert_settings,
+    nomic_bert_settings,
+)
+from likewise.checkpoint.values import ConfigValues
+
 
 @dataclass(frozen=True)
-class EncoderSettings:
+class BertSettings:
     """The sizes and choices of an encoder of the BERT family (post-norm layers, learned positions)."""
 
     model_type: str
@@ -25,12 +35,15 @@ class EncoderSettings:
     dropout: float
     attention_dropout: float  # of the attention weights
     attention_out_dropout: float  # of what the attention adds; DistilBERT has none there
+    relative_buckets: int = 0  # rows of MPNet's table of biases by the distance of two tokens
 
     @property
     def longest(self) -> int:
         """The longest text, in tokens, that has a position for every token."""
         return self.positions - self.first_position
 
+
+EncoderSettings = BertSettings | ModernBertSettings | NomicBertSettings | OtherSettings
 
 # What config.json leaves out has the default of the architecture's configuration class in Transformers.
 _BERT = {
@@ -66,6 +79,7 @@ _DISTILBERT = {
     "dropout": 0.1,
     "attention_dropout": 0.1,
 }
+_MPNET = _ROBERTA | {"vocab_size": 30527, "relative_attention_num_buckets": 32}
 _DISTILBERT_KEYS = {  # BERT's key → DistilBERT's
     "hidden_size": "dim",
     "num_hidden_layers": "n_layers",
@@ -80,8 +94,15 @@ DEFAULTS: dict[str, Mapping[str, Any]] = {  # "model_type" in config.json → it
     "camembert": _ROBERTA | {"vocab_size": 30522},
     "distilbert": _DISTILBERT,
     "electra": _ELECTRA,
+    "mpnet": _MPNET,
     "roberta": _ROBERTA,
     "xlm-roberta": _ROBERTA | {"vocab_size": 30522},
+}
+
+
+OTHERS: dict[str, Callable[[Mapping[str, Any]], EncoderSettings]] = {  # those that read their config.json otherwise
+    "modernbert": modernbert_settings,
+    "nomic_bert": nomic_bert_settings,
 }
 
 
@@ -89,45 +110,53 @@ def encoder_settings(config: Mapping[str, Any]) -> EncoderSettings:
     """Read the ``config`` of a Hugging Face encoder.
 
     Raises:
-        ValueError: The architecture is not one of DEFAULTS, or a variant of it that is not computed here.
+        ValueError: This variant of the architecture is not computed here, or a value is not right.
     """
     model_type = config.get("model_type")
-    if model_type not in DEFAULTS:
-        raise ValueError(
-            f"the architecture {model_type!r} is not supported; supported are {', '.join(sorted(DEFAULTS))}"
-        )
+    if isinstance(model_type, str) and model_type in OTHERS:
+        return OTHERS[model_type](config)
+    if isinstance(model_type, str) and model_type in DEFAULTS:
+        return _bert_settings(model_type, config)
+    return other_settings(config)
+
+
+def _bert_settings(model_type: str, config: Mapping[str, Any]) -> BertSettings:
     if config.get("position_embedding_type", "absolute") != "absolute":
         raise ValueError(
             f"position_embedding_type {config['position_embedding_type']!r} is not supported, only 'absolute' is"
         )
     if config.get("is_decoder"):
         raise ValueError(f"a {model_type} model with is_decoder=true reads to the left only, which is not supported")
-
-    def value(key: str) -> Any:
-        if model_type == "distilbert":
-            key = _DISTILBERT_KEYS.get(key, key)
-        found = config.get(key)
-        return DEFAULTS[model_type][key] if found is None else found
-
-    has_offset = model_type in ("camembert", "roberta", "xlm-roberta")
-    settings = EncoderSettings(
+    is_distilbert = model_type == "distilbert"
+    read = ConfigValues(config, DEFAULTS[model_type], _DISTILBERT_KEYS if is_distilbert else None)
+    hidden, heads = read.whole("hidden_size"), read.whole("num_attention_heads")
+    if hidden % heads:
+        raise ValueError(f"hidden_size {hidden} is not a multiple of num_attention_heads {heads}")
+    buckets = read.whole("relative_attention_num_buckets") if model_type == "mpnet" else 0
+    if buckets not in (0, 32):
+        raise ValueError(f"relative_attention_num_buckets {buckets} is not supported, only 32 is")
+    padding_id = 1 if model_type == "mpnet" else read.whole("pad_token_id", 0)  # MPNet knows no other
+    positions = read.whole("max_position_embeddings")
+    first_position = padding_id + 1 if model_type in ("camembert", "mpnet", "roberta", "xlm-roberta") else 0
+    if positions <= first_position:
+        raise ValueError(f"max_position_embeddings {positions} leaves no position for a token")
+    dropout = read.share("hidden_dropout_prob")
+    return BertSettings(
         model_type=model_type,
-        vocabulary=value("vocab_size"),
-        embedding_width=value("embedding_size") if model_type == "electra" else value("hidden_size"),
-        hidden=value("hidden_size"),
-        layers=value("num_hidden_layers"),
-        heads=value("num_attention_heads"),
-        intermediate=value("intermediate_size"),
-        positions=value("max_position_embeddings"),
-        first_position=value("pad_token_id") + 1 if has_offset else 0,
-        padding_id=value("pad_token_id"),
-        segment_types=0 if model_type == "distilbert" else value("type_vocab_size"),
-        activation=value("hidden_act"),
-        norm_epsilon=1e-12 if model_type == "distilbert" else value("layer_norm_eps"),
-        dropout=value("hidden_dropout_prob"),
-        attention_dropout=value("attention_probs_dropout_prob"),
-        attention_out_dropout=0.0 if model_type == "distilbert" else value("hidden_dropout_prob"),
+        vocabulary=read.whole("vocab_size"),
+        embedding_width=read.whole("embedding_size") if model_type == "electra" else hidden,
+        hidden=hidden,
+        layers=read.whole("num_hidden_layers", 0, MOST_LAYERS),
+        heads=heads,
+        intermediate=read.whole("intermediate_size"),
+        positions=positions,
+        first_position=first_position,
+        padding_id=padding_id,
+        segment_types=0 if model_type in ("distilbert", "mpnet") else read.whole("type_vocab_size", 0),
+        activation=read.text("hidden_act"),
+        norm_epsilon=1e-12 if is_distilbert else read.number("layer_norm_eps", 0),
+        dropout=dropout,
+        attention_dropout=read.share("attention_probs_dropout_prob"),
+        attention_out_dropout=0.0 if is_distilbert else dropout,
+        relative_buckets=buckets,
     )
-    if settings.hidden % settings.heads:
-        raise ValueError(f"hidden_size {settings.hidden} is not a multiple of num_attention_heads {settings.heads}")
-    return settings

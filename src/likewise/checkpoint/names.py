@@ -32,13 +32,67 @@ DISTILBERT = {
     "transformer.layer.{n}.ffn.lin2": "layers.{n}.contract",
     "transformer.layer.{n}.output_layer_norm": "layers.{n}.output_norm",
 }
-NAMES: dict[str, Mapping[str, str]] = {  # "model_type" in config.json → its names
-    "bert": BERT,
-    "camembert": BERT,
-    "distilbert": DISTILBERT,
-    "electra": BERT,
-    "roberta": BERT,
-    "xlm-roberta": BERT,
+MPNET = {
+    "embeddings.word_embeddings": "embeddings.tokens",
+    "embeddings.position_embeddings": "embeddings.positions",
+    "embeddings.LayerNorm": "embeddings.norm",
+    "encoder.relative_attention_bias": "relative_bias",
+    "encoder.layer.{n}.attention.attn.q": "layers.{n}.query",
+    "encoder.layer.{n}.attention.attn.k": "layers.{n}.key",
+    "encoder.layer.{n}.attention.attn.v": "layers.{n}.value",
+    "encoder.layer.{n}.attention.attn.o": "layers.{n}.attention_out",
+    "encoder.layer.{n}.attention.LayerNorm": "layers.{n}.attention_norm",
+    "encoder.layer.{n}.intermediate.dense": "layers.{n}.expand",
+    "encoder.layer.{n}.output.dense": "layers.{n}.contract",
+    "encoder.layer.{n}.output.LayerNorm": "layers.{n}.output_norm",
+}
+MODERNBERT = {
+    "embeddings.tok_embeddings": "embeddings.tokens",
+    "embeddings.norm": "embeddings.norm",
+    "layers.{n}.attn_norm": "layers.{n}.attention_norm",
+    "layers.{n}.attn.Wqkv": "layers.{n}.qkv",
+    "layers.{n}.attn.Wo": "layers.{n}.attention_out",
+    "layers.{n}.mlp_norm": "layers.{n}.feed_forward_norm",
+    "layers.{n}.mlp.Wi": "layers.{n}.expand",
+    "layers.{n}.mlp.Wo": "layers.{n}.contract",
+    "final_norm": "norm",
+}
+NOMIC_BERT = {  # as the code that came with the first models names them
+    "embeddings.word_embeddings": "embeddings.tokens",
+    "embeddings.token_type_embeddings": "embeddings.segments",
+    "emb_ln": "embeddings.norm",
+    "encoder.layers.{n}.attn.Wqkv": "layers.{n}.qkv",
+    "encoder.layers.{n}.attn.out_proj": "layers.{n}.attention_out",
+    "encoder.layers.{n}.norm1": "layers.{n}.attention_norm",
+    "encoder.layers.{n}.mlp.fc11": "layers.{n}.expand",
+    "encoder.layers.{n}.mlp.fc12": "layers.{n}.gate",
+    "encoder.layers.{n}.mlp.fc2": "layers.{n}.contract",
+    "encoder.layers.{n}.norm2": "layers.{n}.output_norm",
+}
+NOMIC_BERT_5 = {  # as Transformers 5 names them
+    "embeddings.word_embeddings": "embeddings.tokens",
+    "embeddings.token_type_embeddings": "embeddings.segments",
+    "embeddings.LayerNorm": "embeddings.norm",
+    "layers.{n}.self_attn.q_proj": "layers.{n}.query",
+    "layers.{n}.self_attn.k_proj": "layers.{n}.key",
+    "layers.{n}.self_attn.v_proj": "layers.{n}.value",
+    "layers.{n}.self_attn.o_proj": "layers.{n}.attention_out",
+    "layers.{n}.post_attention_layernorm": "layers.{n}.attention_norm",
+    "layers.{n}.mlp.up_proj": "layers.{n}.expand",
+    "layers.{n}.mlp.gate_proj": "layers.{n}.gate",
+    "layers.{n}.mlp.down_proj": "layers.{n}.contract",
+    "layers.{n}.post_mlp_layernorm": "layers.{n}.output_norm",
+}
+NAMES: dict[str, tuple[Mapping[str, str], ...]] = {  # "model_type" in config.json → its names, of every generation
+    "bert": (BERT,),
+    "camembert": (BERT,),
+    "distilbert": (DISTILBERT,),
+    "electra": (BERT,),
+    "modernbert": (MODERNBERT,),
+    "mpnet": (MPNET,),
+    "nomic_bert": (NOMIC_BERT, NOMIC_BERT_5),
+    "roberta": (BERT,),
+    "xlm-roberta": (BERT,),
 }
 
 
@@ -52,29 +106,46 @@ def our_names(model_type: str, stored: Iterable[str]) -> dict[str, str]:
         ValueError: No token embeddings are there, or several models' are.
     """
     stored = list(stored)
-    tokens = next(theirs for theirs, ours in NAMES[model_type].items() if ours == "embeddings.tokens") + ".weight"
+    return max((_our_names(model_type, names, stored) for names in NAMES[model_type]), key=len)
+
+
+def stored_names(model_type: str, ours: Iterable[str]) -> dict[str, str]:
+    """Our name → the one that Hugging Face's bare encoder (``BertModel``, …) stores.
+
+    Raises:
+        ValueError: There is no array of that name.
+    """
+    ours = list(ours)
+    for names in NAMES[model_type]:
+        found = {name: _stored_name(names, name) for name in ours}
+        if None not in found.values():
+            return {name: stored for name, stored in found.items() if stored is not None}
+    raise ValueError(f"a {model_type} model has no array {next(name for name, stored in found.items() if not stored)}")
+
+
+def _our_names(model_type: str, known: Mapping[str, str], stored: list[str]) -> dict[str, str]:
+    tokens = next(theirs for theirs, ours in known.items() if ours == "embeddings.tokens") + ".weight"
     prefixes = [name.removesuffix(tokens) for name in stored if name == tokens or name.endswith("." + tokens)]
     if len(prefixes) != 1:
         others = f"only {', '.join(stored[:3])}, …" if stored else "none at all"
         found = ", ".join(f"{prefix}{tokens}" for prefix in prefixes) or others
         raise ValueError(f"a {model_type} model has one array called {tokens}, but here is {found}")
-    patterns = [_pattern(theirs) for theirs in NAMES[model_type]]
+    patterns = [_pattern(theirs) for theirs in known]
     names = {}
     for name in stored:
         plain = name.removeprefix(prefixes[0])
         plain = re.sub(r"\bgamma$", "weight", re.sub(r"\bbeta$", "bias", plain))
-        for pattern, ours in zip(patterns, NAMES[model_type].values(), strict=True):
+        for pattern, ours in zip(patterns, known.values(), strict=True):
             if name.startswith(prefixes[0]) and (match := pattern.fullmatch(plain)):
                 names[name] = ours.format(n=match.groupdict().get("n")) + match["kind"]
     return names
 
 
-def stored_name(model_type: str, ours: str) -> str:
-    """Our name → the one that Hugging Face's bare encoder (``BertModel``, …) stores."""
-    for theirs, name in NAMES[model_type].items():
+def _stored_name(known: Mapping[str, str], ours: str) -> str | None:
+    for theirs, name in known.items():
         if match := _pattern(name).fullmatch(ours):
             return theirs.format(n=match.groupdict().get("n")) + match["kind"]
-    raise ValueError(f"a {model_type} model has no array {ours}")
+    return None
 
 
 def _pattern(name: str) -> re.Pattern[str]:

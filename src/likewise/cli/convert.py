@@ -18,10 +18,11 @@ def convert(
         typer.Option(help="Store the weights in this precision; otherwise each stays as it is."),
     ] = None,
 ) -> None:
-    """Write MODEL to the folder OUT in a layout that others read, with its weights as safetensors.
+    """Save MODEL in another layout or precision.
 
     Any checkpoint that can be loaded can be converted: every version's layout, plain encoders, model2vec's folders,
-    pytorch_model.bin. Its vectors stay the same; a smaller precision rounds the weights.
+    pytorch_model.bin. Weights are written as safetensors. The vectors stay the same, but for the rounding of a smaller
+    precision.
 
     Example: likewise convert old-model new-model
 

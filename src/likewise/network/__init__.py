@@ -1,19 +1,29 @@
 """The model in torch: encoder, pooling, heads."""
 
-from likewise.network.bert import BertEncoder
+from collections.abc import Callable
+from typing import Any
 
-ENCODERS: dict[str, type[BertEncoder]] = {  # "model_type" in config.json → the module that computes it
+from likewise.network.bert import BertEncoder
+from likewise.network.encoder import Encoder
+from likewise.network.modernbert import ModernBertEncoder
+from likewise.network.mpnet import MPNetEncoder
+from likewise.network.nomic_bert import NomicBertEncoder
+
+ENCODERS: dict[str, Callable[[Any], Encoder]] = {  # "model_type" in config.json → the module that computes it
     "bert": BertEncoder,
     "camembert": BertEncoder,
     "distilbert": BertEncoder,
     "electra": BertEncoder,
+    "modernbert": ModernBertEncoder,
+    "mpnet": MPNetEncoder,
+    "nomic_bert": NomicBertEncoder,
     "roberta": BertEncoder,
     "xlm-roberta": BertEncoder,
 }
 
 
-def encoder_class(model_type: str) -> type[BertEncoder]:
-    """The class that computes ``model_type``.
+def encoder_class(model_type: str) -> Callable[[Any], Encoder]:
+    """What makes the encoder of ``model_type`` from its settings.
 
     Raises:
         ValueError: No class does.

@@ -1,33 +1,29 @@
 """BERT, RoBERTa, XLM-RoBERTa, DistilBERT, ELECTRA, MiniLM: post-norm layers with learned positions."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator
 
-import numpy as np
 import torch
 import torch.nn.functional as F
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from likewise.checkpoint.encoder_settings import EncoderSettings
+from likewise.checkpoint.encoder_settings import BertSettings
 from likewise.network.attention import packed_attention
+from likewise.network.encoder import Encoder, table
 from likewise.network.heads import activation_function
 from likewise.network.packed import PackedTokens
-
-PROJECTIONS = ("query", "key", "value")  # stored apart, computed as one product
 
 
 class BertEmbeddings(nn.Module):
     """A token's vector: its word, its position and its segment, added and normalised."""
 
-    def __init__(self, settings: EncoderSettings):
+    def __init__(self, settings: BertSettings):
         super().__init__()
         width = settings.embedding_width
         self.first_position = settings.first_position
         self.padding_id = settings.padding_id
-        self.tokens = _table(settings.vocabulary, width)
-        self.positions = _table(settings.positions, width)
-        self.segments = _table(settings.segment_types, width) if settings.segment_types else None
+        self.tokens = table(settings.vocabulary, width)
+        self.positions = table(settings.positions, width)
+        self.segments = table(settings.segment_types, width) if settings.segment_types else None
         self.norm = nn.LayerNorm(width, settings.norm_epsilon)
         self.dropout = nn.Dropout(settings.dropout)
         self.project = nn.Linear(width, settings.hidden) if width != settings.hidden else None
@@ -56,7 +52,7 @@ class BertEmbeddings(nn.Module):
 class BertLayer(nn.Module):
     """One transformer layer (Vaswani et al. 2017, section 3.1, the encoder)."""
 
-    def __init__(self, settings: EncoderSettings):
+    def __init__(self, settings: BertSettings):
         super().__init__()
         self.heads = settings.heads
         self.attention_dropout = settings.attention_dropout
@@ -70,65 +66,36 @@ class BertLayer(nn.Module):
         self.output_norm = nn.LayerNorm(settings.hidden, settings.norm_epsilon)
         self.dropout = nn.Dropout(settings.dropout)
 
-    def forward(self, hidden: Tensor, offsets: Tensor, max_length: int) -> Tensor:
-        """(tokens, hidden) → (tokens, hidden): attention, feed-forward, each added and normalised (post-norm)."""
+    def forward(self, hidden: Tensor, tokens: PackedTokens, bias: Tensor | None = None) -> Tensor:
+        """(tokens, hidden) → (tokens, hidden): attention, feed-forward, each added and normalised (post-norm).
+
+        ``bias`` (heads, length, length) is added to the attention's scores.
+        """
         query, key, value = self.qkv(hidden).unflatten(1, (3, self.heads, -1)).unbind(1)  # (tokens, heads, width)
         dropout = self.attention_dropout if self.training else 0.0
-        mixed = packed_attention(query, key, value, offsets, max_length, dropout)  # (tokens, heads, width)
+        mixed = packed_attention(query, key, value, tokens.offsets, tokens.max_length, dropout, bias)
         hidden = self.attention_norm(hidden + self.attention_out_dropout(self.attention_out(mixed.flatten(1))))
         return self.output_norm(hidden + self.dropout(self.contract(self.activation(self.expand(hidden)))))
 
 
-class BertEncoder(nn.Module):
-    """Packed tokens → one vector per token (Devlin et al. 2019)."""
+class BertEncoder(Encoder):
+    """BERT and its family (Devlin et al. 2019)."""
 
-    def __init__(self, settings: EncoderSettings):
+    def __init__(self, settings: BertSettings):
         super().__init__()
         self.settings = settings
         self.embeddings = BertEmbeddings(settings)
         self.layers = nn.ModuleList(BertLayer(settings) for _ in range(settings.layers))
 
-    def forward(self, tokens: PackedTokens) -> Tensor:
-        """(tokens,) → (tokens, hidden)."""
+    def states(self, tokens: PackedTokens) -> Iterator[Tensor]:
+        """What the embeddings give, then what each layer gives, each (tokens, hidden)."""
         hidden = self.embeddings(tokens)
+        yield hidden
+        bias = self.attention_bias(tokens.max_length)
         for layer in self.layers:
-            hidden = layer(hidden, tokens.offsets, tokens.max_length)
-        return hidden
+            hidden = layer(hidden, tokens, bias)
+            yield hidden
 
-    @staticmethod
-    def fused(arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-        """Named arrays → this module's: the three projections of each layer become one.
-
-        Raises:
-            ValueError: One of the three is missing, or their shapes differ.
-        """
-        fused = {}
-        for name, array in arrays.items():
-            if ".query." in name:
-                names = [name.replace(".query.", f".{part}.") for part in PROJECTIONS]
-                if missing := [part for part in names if part not in arrays]:
-                    raise ValueError(f"the array {missing[0]} is missing, though {name} is there")
-                parts = [arrays[part] for part in names]
-                if len(shapes := {part.shape for part in parts}) > 1:
-                    raise ValueError(f"the arrays {', '.join(names)} have different shapes: {sorted(shapes)}")
-                fused[name.replace(".query.", ".qkv.")] = np.concatenate(parts)
-            elif ".key." not in name and ".value." not in name:
-                fused[name] = array
-        return fused
-
-    @staticmethod
-    def parted(arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-        """This module's arrays → named arrays, as they are stored."""
-        parted = {}
-        for name, array in arrays.items():
-            if ".qkv." in name:
-                for part, values in zip(PROJECTIONS, np.split(array, 3), strict=True):
-                    parted[name.replace(".qkv.", f".{part}.")] = values
-            else:
-                parted[name] = array
-        return parted
-
-
-def _table(rows: int, width: int) -> nn.Embedding:
-    # A checkpoint fills it; nn.Embedding's own filling would import torch's compiler on the meta device, 0.7 s.
-    return nn.Embedding.from_pretrained(torch.empty(rows, width), freeze=False)
+    def attention_bias(self, length: int) -> Tensor | None:
+        """What is added to the attention's scores, (heads, length, length); BERT adds nothing."""
+        return None

@@ -6,13 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from likewise.network.encoder import table
 from likewise.network.packed import PackedTokens
-
-
-def table(rows: int, width: int) -> nn.Embedding:
-    """A table of vectors, (rows, width), that a checkpoint fills."""
-    # nn.Embedding's own filling would import torch's compiler on the meta device, 0.7 s.
-    return nn.Embedding.from_pretrained(torch.empty(rows, width), freeze=False)
 
 
 class WordTable(nn.Module):

@@ -1,4 +1,4 @@
-"""Every encoder of the BERT family against Hugging Face Transformers on the same random tiny checkpoint."""
+"""Every encoder of our own against Hugging Face Transformers on the same random tiny checkpoint."""
 
 from collections.abc import Callable, Sequence
 from functools import cache
@@ -11,7 +11,8 @@ from hypothesis import example, given, settings
 from torch import Tensor
 
 from likewise.checkpoint.names import our_names
-from likewise.network.bert import BertEncoder
+from likewise.network.encoder import Encoder
+from likewise.network.packed import packed_tokens
 from tests.network.batches import LENGTHS, SEEDS, packed, random_texts
 from tests.network.twins import (
     Twins,
@@ -35,6 +36,19 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {  # name → model_type, chan
     "distilbert": ("distilbert", {}),
     "distilbert, relu, 3 layers": ("distilbert", {"activation": "relu", "n_layers": 3}),
     "electra, narrow embeddings": ("electra", {"layer_norm_eps": 0.03}),
+    "mpnet": ("mpnet", {"layer_norm_eps": 0.03}),
+    "mpnet, relu, 3 layers": ("mpnet", {"hidden_act": "relu", "num_hidden_layers": 3}),
+    "modernbert": ("modernbert", {"norm_eps": 0.03}),
+    "modernbert, all biases, 4 layers": (
+        "modernbert",
+        {"norm_bias": True, "attention_bias": True, "mlp_bias": True, "num_hidden_layers": 4, "local_attention": 6},
+    ),
+    "modernbert, silu, one local layer": (
+        "modernbert",
+        {"hidden_activation": "silu", "layer_types": ["full_attention", "full_attention", "sliding_attention"]},
+    ),
+    "nomic_bert": ("nomic_bert", {"layer_norm_eps": 0.03}),
+    "nomic_bert, gelu, 3 layers": ("nomic_bert", {"hidden_act": "gelu", "num_hidden_layers": 3}),
     "electra, embeddings as wide as the layers": ("electra", {"embedding_size": 32, "hidden_act": "gelu_new"}),
 }
 
@@ -72,7 +86,7 @@ def test_a_packed_batch_equals_transformers(
         assert_equal(ours, their_padded_token_vectors(twins.theirs, texts, twins.padding_id))
 
 
-@pytest.mark.parametrize("variant", ["bert", "electra, narrow embeddings"])
+@pytest.mark.parametrize("variant", ["bert", "electra, narrow embeddings", "nomic_bert"])
 @settings(max_examples=15)
 @given(lengths=LENGTHS, seed=SEEDS)
 def test_segments_are_told_apart(twins_of: Callable[[str], Twins], variant: str, lengths: list[int], seed: int) -> None:
@@ -83,6 +97,18 @@ def test_segments_are_told_apart(twins_of: Callable[[str], Twins], variant: str,
         ours = token_vectors(twins.ours, packed(texts, segments))
         theirs = [their_token_vectors(twins.theirs, *text) for text in zip(texts, segments, strict=True)]
     assert_equal(ours, theirs)
+
+
+@pytest.mark.parametrize("variant", [name for name in VARIANTS if name != "bert, no layers"])
+def test_the_states_of_all_layers_equal_transformers(twins_of: Callable[[str], Twins], variant: str) -> None:
+    twins = twins_of(variant)
+    texts = random_texts([30, 7, 7], 0, twins.ids)
+    with torch.no_grad():
+        ours = twins.ours.all_layers(packed_tokens(packed(texts), torch.device("cpu")))
+        theirs = [twins.theirs(torch.tensor([text]), output_hidden_states=True).hidden_states for text in texts]
+    assert len(ours) == len(theirs[0]) == twins.ours.settings.layers + 1
+    for layer, states in enumerate(ours):
+        assert_equal(states.split([30, 7, 7]), [text[layer][0] for text in theirs])
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
@@ -107,7 +133,7 @@ def test_every_gradient_equals_transformers(
     score([their_token_vectors(twins.theirs, text) for text in texts]).backward()
     stored = {name: weight.grad.numpy() for name, weight in twins.theirs.named_parameters() if weight.grad is not None}
     names = our_names(twins.ours.settings.model_type, stored)
-    theirs = BertEncoder.fused({names[name]: gradient for name, gradient in stored.items()})
+    theirs = Encoder.fused({names[name]: gradient for name, gradient in stored.items()})
     ours = {name: weight.grad.numpy() for name, weight in twins.ours.named_parameters() if weight.grad is not None}
     assert ours.keys() == theirs.keys() == twins.ours.state_dict().keys()
     for name, gradient in theirs.items():
