@@ -13,7 +13,9 @@ test: lint types
 	.venv/bin/python -m pytest
 
 test-all: lint types .venv-peer/installed
-	LIKEWISE_PEER=$(CURDIR)/.venv-peer/bin/python .venv/bin/python -m pytest -m "" -rs
+	-test -d .models/all-mpnet-base-v2 || .venv/bin/python -m tests.assemble_mpnet .models
+	LIKEWISE_PEER=$(CURDIR)/.venv-peer/bin/python LIKEWISE_MPNET=$(CURDIR)/.models \
+		.venv/bin/python -m pytest -m "" -rs
 
 lint: .venv/installed
 	.venv/bin/ruff check .
@@ -51,4 +53,4 @@ benchmark: .venv/installed .venv-peer/installed
 	touch $@
 
 clean:
-	rm -rf .venv .venv-demo .venv-peer .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .models .venv .venv-demo .venv-peer .mypy_cache .pytest_cache .ruff_cache

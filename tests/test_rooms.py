@@ -29,11 +29,16 @@ ROOMS = [  # each uses itself and those above it
     "saving",
     "description",
     "sentence_transformer",
+    "export",
     "search",
     "util",
     "similarity_functions",
     "cli",
 ]
+HEAVY = {
+    *("torch", "transformers", "datasets", "pandas", "pyarrow", "scipy", "sentence_transformers"),
+    *("onnx", "onnxruntime"),
+}
 WITH_TORCH = ["engine.torch", "engine.workers", "util"]  # and all of network
 
 FILES = sorted(PACKAGE.rglob("*.py"))
@@ -91,7 +96,7 @@ def test_every_room_is_there() -> None:
 @pytest.mark.parametrize("file", FILES, ids=MODULES.get)
 def test_torch_is_imported_where_it_is_used(file: Path) -> None:
     names = {name.split(".")[0] for name in imports_at_the_top(ast.parse(file.read_text(encoding="utf-8")).body)}
-    assert not names & {"transformers", "datasets", "pandas", "polars", "pyarrow", "scipy", "sentence_transformers"}
+    assert not names & ({*HEAVY, "polars"} - {"torch"})
     assert has_torch(MODULES[file]) or "torch" not in names
 
 
@@ -100,9 +105,6 @@ def loaded_by(code: str) -> set[str]:
     code += "\nimport sys; print(*{name.split('.')[0] for name in sys.modules}, sep='\\n')"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     return set(done.stdout.split())
-
-
-HEAVY = {"torch", "transformers", "pandas", "pyarrow", "scipy", "datasets", "sentence_transformers"}
 
 
 def test_the_public_class_is_imported_without_torch() -> None:

@@ -18,6 +18,41 @@ INSTEAD_IN_ENCODE = {  # what the incumbent's encode passes on to its modules â†
 }
 
 
+INSTEAD_IN_TRANSFORMER = {  # what the incumbent's Transformer has â†’ what to do
+    "transformer_task": "leave it out: a sentence embedding model's task is 'feature-extraction'",
+    "model_kwargs": "leave it out, and give dtype= to SentenceTransformer",
+    "model_args": "leave it out, and give dtype= to SentenceTransformer",
+    "processing_kwargs": "leave it out, or give max_seq_length",
+    "backend": "leave it out",
+    "modality_config": "leave it out: the last layer's states are pooled",
+    "module_output_name": "leave it out: the output is 'token_embeddings'",
+    "unpad_inputs": "leave it out: nothing is ever padded",
+    "query_length": "leave it out: it is for multi-vector models",
+    "document_length": "leave it out: it is for multi-vector models",
+    "query_expansion": "leave it out: it is for multi-vector models",
+}
+DEFAULTS_IN_TRANSFORMER = {"transformer_task": "feature-extraction", "backend": "torch"}
+OLDER_IN_TRANSFORMER = ("config_args", "tokenizer_args", "cache_dir")
+
+
+def older_or_refused(others: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of ``models.Transformer`` in their older spelling, among ``others`` that it does not have.
+
+    Raises:
+        ValueError: The incumbent's has one of the others, and it is not at its default.
+        TypeError: Nobody has it.
+    """
+    older = {}
+    for name, value in others.items():
+        if name in OLDER_IN_TRANSFORMER:
+            older[name] = value
+        elif name not in INSTEAD_IN_TRANSFORMER:
+            raise TypeError(f"Transformer has no argument {name!r}; help(models.Transformer) lists what it has")
+        elif value != DEFAULTS_IN_TRANSFORMER.get(name):
+            raise ValueError(f"{name} is not supported by Transformer: {INSTEAD_IN_TRANSFORMER[name]}")
+    return older
+
+
 def refuse_unsupported(
     trust_remote_code: bool, config_kwargs: Mapping[str, Any] | None, model_card_data: object, backend: str, engine: str
 ) -> None:

@@ -25,7 +25,10 @@ Choose: TypeAlias = Callable[[list[str]], Sequence[str]]  # the columns that the
 
 LARGEST_CSV_FIELD = 100_000_000  # characters; what is longer is no text but a quotation mark that nobody closed
 VECTORS_PER_ROW_GROUP = 16_384  # 25 MB of 384 dimensions: what a reader of the Parquet file must hold at once
-WEIGHT_FILES = ("*.safetensors", "*.safetensors.index.json", "pytorch_model*.bin*", "adapter_config.json")
+WEIGHT_FILES = (
+    *("*.safetensors", "*.safetensors.index.json", "pytorch_model*.bin*", "adapter_config.json"),
+    *("model.onnx", "model.onnx.data"),
+)
 HALF_SURROGATE = re.compile("[\ud800-\udfff]")  # JSON can spell what no Unicode text holds and no tokenizer takes
 FIELD_LIMIT_LOCK = threading.Lock()
 

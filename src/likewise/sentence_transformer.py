@@ -28,7 +28,7 @@ from likewise.checkpoint.settings import read_checkpoint
 from likewise.checkpoint.write import Layout
 from likewise.description import ModelDescription, describe
 from likewise.encoding.embed import Batching, embed, embed_tokens
-from likewise.engine import Engine, dtype_name
+from likewise.engine import DTYPES, Engine, dtype_name
 from likewise.engine.live import LiveModel
 from likewise.models.reading import read_modules
 from likewise.saving import Card, save_model
@@ -313,6 +313,11 @@ class SentenceTransformer:
     # Who computes
 
     @property
+    def live(self) -> LiveModel:
+        """The modules that a text passes through, their weights as they are now, and what computes them."""
+        return self._live
+
+    @property
     def engine(self) -> Engine:
         """What computes the vectors, with a Router those of the default route; made on first use."""
         return self._live.engine(self._routes.first_name)
@@ -334,9 +339,11 @@ class SentenceTransformer:
         """What the vectors are computed in: "float32", "bfloat16" or "float16"."""
         return self.engine.dtype
 
-    def to(self, device: str | torch.device) -> Self:
-        """Compute on ``device`` from now on."""
-        if str(device) != self._live.device:
+    def to(self, device: str | torch.device | torch.dtype) -> Self:
+        """Compute on ``device`` from now on, or in a precision, such as ``torch.float16``."""
+        if str(device).removeprefix("torch.") in DTYPES:
+            self._live.move(self._live.device, dtype_name(device))
+        elif str(device) != self._live.device:
             self._live.move(str(device), self._live.dtype)
         return self
 
@@ -344,9 +351,9 @@ class SentenceTransformer:
         """Compute on the CPU."""
         return self.to("cpu")
 
-    def cuda(self) -> Self:
-        """Compute on the GPU."""
-        return self.to("cuda")
+    def cuda(self, device: int | torch.device | None = None) -> Self:
+        """Compute on the GPU, or on the one with this number."""
+        return self.to("cuda" if device is None else f"cuda:{device}" if isinstance(device, int) else device)
 
     def float(self) -> Self:
         """Compute in float32."""
@@ -362,6 +369,12 @@ class SentenceTransformer:
         """Compute in bfloat16."""
         self._live.move(self._live.device, "bfloat16")
         return self
+
+    def set_pooling_include_prompt(self, include_prompt: bool) -> None:
+        """Say whether the poolings count the prompt's tokens."""
+        for chain in self._routes.chains.values():
+            if chain.pooling is not None:
+                chain.pooling.include_prompt = include_prompt
 
     def parameters(self) -> Iterator[torch.nn.Parameter]:
         """The network's weights, for an optimiser."""

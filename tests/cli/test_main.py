@@ -14,8 +14,8 @@ import likewise
 from likewise.cli import app
 from tests.cli.conftest import Run
 
-COMMANDS = ("encode", "similarity", "search", "info")
-HEAVY = ("torch", "transformers", "numpy", "tokenizers", "huggingface_hub", "pyarrow")
+COMMANDS = ("encode", "similarity", "search", "info", "convert", "export")
+HEAVY = ("torch", "transformers", "numpy", "tokenizers", "huggingface_hub", "pyarrow", "onnx", "onnxruntime")
 LIKEWISE = [sys.executable, "-c", "from likewise.cli import main; main()"]
 
 

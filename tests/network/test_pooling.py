@@ -68,7 +68,7 @@ def test_it_equals_the_definition(
 ) -> None:
     lengths, prompts = (list(column) for column in zip(*texts, strict=True))
     hidden = drawn(sum(lengths), seed)
-    actual = Pooling(modes, include_prompt)(hidden, batch_of(lengths, prompts))
+    actual = Pooling(modes)(hidden, batch_of(lengths, None if include_prompt else prompts))
     skipped = [0] * len(texts) if include_prompt else prompts
     expected = text_by_text(hidden.double(), lengths, skipped, modes)
     assert actual.dtype == torch.float32
@@ -78,7 +78,7 @@ def test_it_equals_the_definition(
 @pytest.mark.parametrize("mode", POOLING_MODES)
 def test_without_a_prompt_nothing_is_left_out(mode: str) -> None:
     hidden, tokens = drawn(9, seed=0), batch_of([4, 5], prompts=None)
-    assert torch.equal(Pooling([mode], include_prompt=False)(hidden, tokens), Pooling([mode])(hidden, tokens))
+    assert torch.equal(Pooling([mode])(hidden, tokens), Pooling([mode])(hidden, tokens))
 
 
 @pytest.mark.parametrize("include_prompt", [True, False])
@@ -91,7 +91,7 @@ def test_gradients_are_those_of_the_definition(
     lengths, prompts = (list(column) for column in zip(*texts, strict=True))
     hidden = drawn(sum(lengths), seed).requires_grad_()
     reference = hidden.detach().double().requires_grad_()
-    vectors = Pooling(modes, include_prompt)(hidden, batch_of(lengths, prompts))
+    vectors = Pooling(modes)(hidden, batch_of(lengths, None if include_prompt else prompts))
     direction = torch.randn(vectors.shape, generator=torch.Generator().manual_seed(seed + 1))
     vectors.backward(direction)
     skipped = [0] * len(texts) if include_prompt else prompts
@@ -114,7 +114,7 @@ def test_half_precision_is_summed_in_float32(mode: str, dtype: torch.dtype) -> N
 
 def test_values_below_zero_survive_the_maximum() -> None:
     hidden = -drawn(12, seed=0).abs() - 1
-    actual = Pooling(["max"], include_prompt=False)(hidden, batch_of([5, 7], prompts=[2, 0]))
+    actual = Pooling(["max"])(hidden, batch_of([5, 7], prompts=[2, 0]))
     np.testing.assert_array_equal(actual, text_by_text(hidden, [5, 7], [2, 0], ["max"]))
 
 

@@ -52,7 +52,7 @@ def recurrent(text: NDArray[np.float64], layer: models.LSTM) -> NDArray[np.float
                 layer.arrays[f"encoder.{kind}_{name}"].astype(float)
                 for kind in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
             )
-            hidden = cell = np.zeros(layer.hidden_dim)
+            hidden = cell = np.zeros(layer.hidden_dim or 0)
             found = []
             for row in states[::-1] if direction else states:
                 i, f, g, o = np.split(w_in @ row + b_in + w_state @ hidden + b_state, 4)

@@ -55,6 +55,10 @@ class NamedArrays(Mapping[str, NDArray[Any]]):
         """The arrays under ``names``' keys, each called by its value."""
         return NamedArrays({new: self._stored[old] for old, new in names.items()}, self.origin)
 
+    def with_changed(self, arrays: Mapping[str, NDArray[Any]]) -> "NamedArrays":
+        """The same arrays, but for those in ``arrays``."""
+        return NamedArrays(self._stored | NamedArrays.of(arrays)._stored, self.origin)
+
     def stored_in(self, dtype: str) -> "NamedArrays":
         """The same arrays, those of floats stored in ``dtype``: "float32", "float16" or "bfloat16"."""
         kept = FLOATS[dtype]
@@ -65,17 +69,18 @@ class NamedArrays(Mapping[str, NDArray[Any]]):
         return self._stored[name]
 
 
-def read_arrays(folder: Path) -> NamedArrays:
+def read_arrays(folder: Path, names: tuple[str, str] = ("model", "pytorch_model")) -> NamedArrays:
     """The weights in ``folder``: model.safetensors, in one file or sharded, else pytorch_model.bin, likewise.
+
+    ``names`` are those of the two forms of the file, without their endings.
 
     Raises:
         FileNotFoundError: The folder holds no weights.
         ValueError: A file is damaged, or holds something other than weights.
     """
-    for single, index, read in (
-        ("model.safetensors", "model.safetensors.index.json", _read_safetensors),
-        ("pytorch_model.bin", "pytorch_model.bin.index.json", _read_pytorch),
-    ):
+    first, second = f"{names[0]}.safetensors", f"{names[1]}.bin"
+    for single, read in ((first, _read_safetensors), (second, _read_pytorch)):
+        index = f"{single}.index.json"
         if (folder / single).is_file():
             return NamedArrays(read(folder / single), folder / single)
         if (folder / index).is_file():
@@ -83,7 +88,7 @@ def read_arrays(folder: Path) -> NamedArrays:
             for shard in _shards(folder / index):
                 stored |= read(shard)
             return NamedArrays(stored, folder / index)
-    raise FileNotFoundError(f"{folder} holds no weights: neither model.safetensors nor pytorch_model.bin is in it")
+    raise FileNotFoundError(f"{folder} holds no weights: neither {first} nor {second} is in it")
 
 
 def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:

@@ -65,8 +65,8 @@ def read_checkpoint(folder: Path) -> Checkpoint:
             raise ValueError(f"{modules_file} must hold a list of modules, but holds {shortened(rows)}")
         modules = tuple(_row(modules_file, row) for row in rows)
         layout = "6" if any(".modules." in row["type"] for row in rows) else "legacy"
-    elif (folder / "config.json").is_file():
-        is_static = is_model2vec(folder)
+    elif (folder / "config.json").is_file() or (folder / "adapter_config.json").is_file():
+        is_static = (folder / "config.json").is_file() and is_model2vec(folder)
         modules = (_module_entry("StaticEmbedding" if is_static else "Transformer", folder),)
         layout = "model2vec" if is_static else "plain encoder"
     else:

@@ -9,6 +9,7 @@ import typer
 from likewise import __version__
 from likewise.cli.convert import convert
 from likewise.cli.encode import encode
+from likewise.cli.export import export
 from likewise.cli.info import info
 from likewise.cli.output import one_line
 from likewise.cli.search import search
@@ -21,7 +22,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (encode, similarity, search, info, convert):
+for command in (encode, similarity, search, info, convert, export):
     app.command(no_args_is_help=True)(command)
 
 

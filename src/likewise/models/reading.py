@@ -28,6 +28,9 @@ TRANSFORMER_KEYS = {  # what sentence_bert_config.json may hold, in all generati
 }
 
 
+WIDTHS = ("embedding_dimension", "word_embedding_dimension")  # the key, and its older name
+
+
 def read_modules(checkpoint: Checkpoint, origin: str, encoder_only: bool = False) -> list[Module]:
     """The modules of a saved model, in order, with their weights.
 
@@ -114,8 +117,7 @@ def _check_task(settings: Mapping[str, Any]) -> None:
 
 
 def _pooling(entry: ModuleEntry, origin: str) -> Pooling:
-    names = ("embedding_dimension", "word_embedding_dimension", "pooling_mode", "include_prompt")
-    return Pooling(**_known(entry.settings, (*names, *OLDER_POOLING_NAMES)))
+    return Pooling(**_known(entry.settings, (*WIDTHS, "pooling_mode", "include_prompt", *OLDER_POOLING_NAMES)))
 
 
 def _with_arrays(kind: Callable[..., Any], *names: str) -> Callable[[ModuleEntry, str], Any]:
@@ -129,18 +131,6 @@ def _with_arrays(kind: Callable[..., Any], *names: str) -> Callable[[ModuleEntry
 
 def _without_arrays(kind: Callable[..., Any], *names: str) -> Callable[[ModuleEntry, str], Any]:
     return lambda entry, origin: kind(**_known(entry.settings, names))
-
-
-def _renamed(older: str, newer: str, read: Callable[[ModuleEntry, str], Any]) -> Callable[[ModuleEntry, str], Any]:
-    """``read``, for settings that may have the ``older`` name of the key ``newer``."""
-
-    def read_either(entry: ModuleEntry, origin: str) -> Any:
-        settings = dict(entry.settings)
-        if older in settings:
-            settings.setdefault(newer, settings.pop(older))
-        return read(ModuleEntry(entry.kind, entry.folder, settings), origin)
-
-    return read_either
 
 
 def _known(settings: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
@@ -162,22 +152,14 @@ READERS: dict[str, Callable[[ModuleEntry, str], Any]] = {  # a module's class, b
     "Router": lambda entry, origin: read_router(
         entry.settings, {name: _read_module(part, origin) for name, part in entry.parts.items()}
     ),
-    "WeightedLayerPooling": _renamed(
-        "word_embedding_dimension",
-        "embedding_dimension",
-        _with_arrays(WeightedLayerPooling, "embedding_dimension", "num_hidden_layers", "layer_start"),
-    ),
+    "WeightedLayerPooling": _with_arrays(WeightedLayerPooling, *WIDTHS, "num_hidden_layers", "layer_start"),
     "WordEmbeddings": lambda entry, origin: WordEmbeddings.read(entry.folder, entry.settings),
     "WordWeights": _without_arrays(WordWeights, "vocab", "word_weights", "unknown_word_weight"),
     "BoW": _without_arrays(BoW, "vocab", "word_weights", "unknown_word_weight", "cumulative_term_frequency"),
-    "CNN": _renamed(
-        "in_word_embedding_dimension",
-        "in_embedding_dimension",
-        _with_arrays(CNN, "in_embedding_dimension", "out_channels", "kernel_sizes", "stride_sizes"),
+    "CNN": _with_arrays(
+        CNN,
+        *("in_embedding_dimension", "in_word_embedding_dimension"),
+        *("out_channels", "kernel_sizes", "stride_sizes"),
     ),
-    "LSTM": _renamed(
-        "word_embedding_dimension",
-        "embedding_dimension",
-        _with_arrays(LSTM, "embedding_dimension", "hidden_dim", "num_layers", "dropout", "bidirectional"),
-    ),
+    "LSTM": _with_arrays(LSTM, *WIDTHS, "hidden_dim", "num_layers", "dropout", "bidirectional"),
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -17,13 +17,15 @@ from likewise.checkpoint.write import Layout, ModuleFiles
 class CNN:
     """Convolutions over a text's token vectors, one for each kernel size, side by side; beyond its ends are zeros."""
 
-    in_embedding_dimension: int
+    in_embedding_dimension: int | None = None
     out_channels: int = 256
     kernel_sizes: Sequence[int] = (1, 3, 5)
     stride_sizes: Sequence[int] | None = None
     arrays: Mapping[str, NDArray[Any]] = field(default_factory=dict, repr=False)
+    in_word_embedding_dimension: InitVar[int | None] = None  # its older name
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, in_word_embedding_dimension: int | None) -> None:
+        self.in_embedding_dimension = self.in_embedding_dimension or in_word_embedding_dimension
         whole_number(self.in_embedding_dimension, "in_embedding_dimension")
         whole_number(self.out_channels, "out_channels")
         self.kernel_sizes = _numbers(self.kernel_sizes, "kernel_sizes")
@@ -54,21 +56,23 @@ class CNN:
 class LSTM:
     """A recurrent network over a text's token vectors, in one or both directions."""
 
-    embedding_dimension: int
-    hidden_dim: int
+    embedding_dimension: int | None = None
+    hidden_dim: int | None = None
     num_layers: int = 1
     dropout: float = 0
     bidirectional: bool = True
     arrays: Mapping[str, NDArray[Any]] = field(default_factory=dict, repr=False)
+    word_embedding_dimension: InitVar[int | None] = None  # its older name
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, word_embedding_dimension: int | None) -> None:
+        self.embedding_dimension = self.embedding_dimension or word_embedding_dimension
         whole_number(self.embedding_dimension, "embedding_dimension")
         whole_number(self.hidden_dim, "hidden_dim")
         whole_number(self.num_layers, "num_layers", most=1000)
 
     def get_embedding_dimension(self) -> int:
         """The width of the token vectors that come out."""
-        return self.hidden_dim * (2 if self.bidirectional else 1)
+        return whole_number(self.hidden_dim, "hidden_dim") * (2 if self.bidirectional else 1)
 
     def files(self, weights: Mapping[str, NDArray[Any]], layout: Layout) -> ModuleFiles:
         """What the module's folder holds."""
@@ -85,13 +89,15 @@ class WeightedLayerPooling:
     As in the incumbent it has an effect only where config.json has ``"output_hidden_states": true``.
     """
 
-    embedding_dimension: int
+    embedding_dimension: int | None = None
     num_hidden_layers: int = 12
     layer_start: int = 4
     layer_weights: Any = None
     arrays: Mapping[str, NDArray[Any]] = field(default_factory=dict, repr=False)
+    word_embedding_dimension: InitVar[int | None] = None  # its older name
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, word_embedding_dimension: int | None) -> None:
+        self.embedding_dimension = self.embedding_dimension or word_embedding_dimension
         whole_number(self.embedding_dimension, "embedding_dimension")
         whole_number(self.num_hidden_layers, "num_hidden_layers", most=1000)
         whole_number(self.layer_start, "layer_start", least=0, most=self.num_hidden_layers)
@@ -104,7 +110,7 @@ class WeightedLayerPooling:
 
     def get_embedding_dimension(self) -> int:
         """The width of the token vectors."""
-        return self.embedding_dimension
+        return whole_number(self.embedding_dimension, "embedding_dimension")
 
     def files(self, weights: Mapping[str, NDArray[Any]], layout: Layout) -> ModuleFiles:
         """What the module's folder holds."""

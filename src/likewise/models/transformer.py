@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
+from likewise.arguments import older_or_refused, only
+from likewise.checkpoint.adapter import base_model_name, merged
 from likewise.checkpoint.arrays import NamedArrays, read_arrays
 from likewise.checkpoint.encoder_settings import EncoderSettings, encoder_settings
 from likewise.checkpoint.locate import Location, locate
@@ -28,6 +30,9 @@ NO_LIMIT = 10**9  # tokenizers without a limit of their own write an even larger
 class Transformer:
     """A transformer encoder and its tokenizer, from a folder or the Hub: text → one vector per token.
 
+    ``config_kwargs`` takes the place of entries of config.json. The older names of the incumbent's arguments
+    (``config_args``, ``tokenizer_args``, ``cache_dir``) are understood.
+
     Raises:
         FileNotFoundError: There is no such model, or one of its files is missing.
         ValueError: The architecture is not supported, or a file is damaged.
@@ -41,17 +46,28 @@ class Transformer:
         do_lower_case: bool = False,
         tokenizer_name_or_path: str | os.PathLike[str] | None = None,
         config_kwargs: Mapping[str, Any] | None = None,
+        processor_kwargs: Mapping[str, Any] | None = None,
         cache_folder: str | os.PathLike[str] | None = None,
         revision: str | None = None,
         local_files_only: bool = False,
         token: bool | str | None = None,
+        **others: Any,
     ):
+        older = older_or_refused(others)
+        config_kwargs = config_kwargs or older.get("config_args")
+        processor_kwargs = processor_kwargs or older.get("tokenizer_args")
+        cache_folder = cache_folder or older.get("cache_dir")
+        length = only(processor_kwargs, "processor_kwargs", ("model_max_length",))
+
         def found(name: str | os.PathLike[str]) -> Location:
             return locate(os.fspath(name), cache_folder, revision, local_files_only, token)
 
         self.location = found(model_name_or_path)
+        base = base_model_name(self.location.folder)
+        # Of a LoRA adapter the encoder is another model's, and its own folder has the tokenizer.
+        self.base_folder = self.location.folder if base is None else found(base).folder
         self.tokenizer_folder = (found(tokenizer_name_or_path) if tokenizer_name_or_path else self.location).folder
-        config_file = self.location.folder / "config.json"
+        config_file = self.base_folder / "config.json"
         if not config_file.is_file():
             raise FileNotFoundError(f"{config_file} is missing; fetch the model again")
         self.config: dict[str, Any] = read_object(config_file) | dict(config_kwargs or {})
@@ -60,7 +76,8 @@ class Transformer:
         except ValueError as error:
             raise ValueError(f"{config_file}: {error}") from error
         self.do_lower_case = do_lower_case
-        self.max_seq_length = self._own_limit() if max_seq_length is None else max_seq_length
+        limit = max_seq_length if length is None else length
+        self.max_seq_length = self._own_limit() if limit is None else limit
 
     def __repr__(self) -> str:
         return f"Transformer({self.settings.model_type}, at most {self.max_seq_length} tokens)"
@@ -78,7 +95,9 @@ class Transformer:
     @cached_property
     def stored(self) -> NamedArrays:
         """Every array of the checkpoint, under its stored name."""
-        return read_arrays(self.location.folder)
+        arrays = read_arrays(self.base_folder)
+        is_adapter = base_model_name(self.location.folder) is not None
+        return merged(arrays, self.location.folder) if is_adapter else arrays
 
     @cached_property
     def arrays(self) -> NamedArrays:

@@ -50,7 +50,7 @@ def arrays_of(part: nn.Module) -> dict[str, NDArray[Any]]:
 
 
 PARTS: dict[type[models.Module], Callable[[Any], nn.Module]] = {  # a description → its torch module
-    models.Pooling: lambda pooling: Pooling(pooling.modes, pooling.include_prompt),
+    models.Pooling: lambda pooling: Pooling(pooling.modes),
     models.Dense: lambda dense: Dense(
         dense.in_features, dense.out_features, dense.bias, dense.activation_function, dense.use_residual
     ),

@@ -14,15 +14,14 @@ class Pooling(nn.Module):
     A text without tokens, as a tokenizer without special tokens makes of an empty one, gets the zero vector.
     """
 
-    def __init__(self, modes: Sequence[str], include_prompt: bool = True):
+    def __init__(self, modes: Sequence[str]):
         super().__init__()
         self.modes = tuple(modes)
-        self.include_prompt = include_prompt
 
     def forward(self, hidden: Tensor, tokens: PackedTokens) -> Tensor:
         """(tokens, hidden) → (texts, modes * hidden)."""
         hidden = hidden.float()
-        skipped = None if self.include_prompt else tokens.prompt_lengths
+        skipped = tokens.prompt_lengths
         if not len(hidden):
             return hidden.new_zeros(len(tokens.lengths), len(self.modes) * hidden.shape[1])
         vectors = torch.cat([POOLINGS[mode](hidden, tokens, skipped) for mode in self.modes], dim=1)
