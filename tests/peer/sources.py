@@ -48,8 +48,10 @@ def _save_other(folder: Path, model_type: str, config: dict[str, Any]) -> None:
     if tokenizer is None:
         save_tokenizer(folder)
     else:
-        padding, last = ("<pad>", "</s>") if model_type == "t5" else ("<|pad|>", "<|end|>")
-        _save_tokenizer(folder, tokenizer, pad_token=padding, eos_token=last)
+        special: dict[str, Any] = {"pad_token": "<|pad|>", "eos_token": "<|end|>"}
+        if model_type == "t5":
+            special = {"pad_token": "<pad>", "eos_token": "</s>", "additional_special_tokens": ["<extra_id_0>"]}
+        _save_tokenizer(folder, tokenizer, special)
 
 
 def _unigram() -> Tokenizer:

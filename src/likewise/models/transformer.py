@@ -16,7 +16,12 @@ from likewise.checkpoint.encoder_settings import EncoderSettings, encoder_settin
 from likewise.checkpoint.locate import Location, locate
 from likewise.checkpoint.names import our_names, stored_names
 from likewise.checkpoint.settings import read_object
-from likewise.checkpoint.tokenizer import TOKENIZER_FILES, read_tokenizer, tokenizer_settings
+from likewise.checkpoint.tokenizer import (
+    TOKENIZER_FILES,
+    read_tokenizer,
+    readable_by_transformers_4,
+    tokenizer_settings,
+)
 from likewise.checkpoint.values import shortened, whole_number
 from likewise.checkpoint.write import Layout, ModuleFiles
 from likewise.tokens import TokenBatch, prompt_length, tokenize
@@ -150,6 +155,9 @@ class Transformer:
         else:
             limits = {"max_seq_length": self.max_seq_length, "do_lower_case": self.do_lower_case}
             json["sentence_bert_config.json"] = limits
+            tokenizer = tokenizer_settings(self.tokenizer_folder)
+            if (older := readable_by_transformers_4(tokenizer)) != tokenizer:
+                json["tokenizer_config.json"] = older
         is_rewritten = layout == "6" and self.do_lower_case
         return ModuleFiles(
             "Transformer",
