@@ -26,9 +26,10 @@ class Padding:
     real: int = 0
 
     def __call__(self, module: object, arguments: tuple[dict[str, Any]]) -> None:
-        mask = arguments[0]["attention_mask"]  # (texts, longest of them), 1 where a token is real
-        self.computed += mask.numel()
-        self.real += int(mask.sum())
+        mask = arguments[0].get("attention_mask")  # (texts, longest of them), 1 where a token is real
+        if mask is not None:  # a static embedding has none: it pads nothing
+            self.computed += mask.numel()
+            self.real += int(mask.sum())
 
 
 def main(library: str, dtype: str, folder: str, texts_file: str) -> None:

@@ -50,7 +50,7 @@ def export_onnx(model: SentenceTransformer, path: str | os.PathLike[str], dtype:
 
     Weights are stored in ``dtype``: "float32"; "float16", half as large; "int8", a quarter, whose products are computed
     in whole numbers. The vectors of float32 are within 1e-4 of the model's own; those of "float16" and "int8" have a
-    cosine to them of 0.999 and 0.95 at least.
+    cosine to them of 0.999 and 0.9 at least.
 
     Raises:
         ImportError: onnx or onnxruntime is not installed.
