@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from likewise.checkpoint.encoder_settings import DEFAULTS, OTHERS, BertSettings, encoder_settings
+from likewise.checkpoint.other_settings import NO_LIMIT, OtherSettings
 from tests.tiny_checkpoints import BERT_TYPES, MODEL_TYPES, counts_from_padding
 
 # Under the names that every architecture understands; DistilBERT's configuration has no common name for the last.
@@ -90,10 +91,37 @@ def test_the_longest_text_has_a_position_for_every_token(model_type: str, longes
     assert encoder_settings({"model_type": model_type}).longest == longest
 
 
-@pytest.mark.parametrize("model_type", ["gpt2", None, 7])
-def test_an_architecture_that_is_not_supported_is_named(model_type: object) -> None:
-    with pytest.raises(ValueError, match=rf"the architecture {model_type!r} is not supported; supported are bert, "):
+@pytest.mark.parametrize("model_type", [None, 7, ""])
+def test_a_configuration_without_an_architecture_is_told(model_type: object) -> None:
+    with pytest.raises(ValueError, match='"model_type" must name the architecture, such as "bert", but is'):
         encoder_settings({"model_type": model_type})
+
+
+def test_what_is_needed_of_an_architecture_that_transformers_computes() -> None:
+    config = {"model_type": "qwen3", "hidden_size": 1024, "vocab_size": 151669, "max_position_embeddings": 32768}
+    assert encoder_settings(config) == OtherSettings("qwen3", 1024, 32768, 151669, padding_id=0)
+    t5 = {"model_type": "t5", "d_model": 512, "vocab_size": 32128, "n_positions": 512, "pad_token_id": 0}
+    assert encoder_settings(t5) == OtherSettings("t5", 512, NO_LIMIT, 32128, padding_id=0)
+    inner = {"model_type": "gemma3", "text_config": {"hidden_size": 640, "vocab_size": 262144}}
+    assert encoder_settings(inner) == OtherSettings("gemma3", 640, NO_LIMIT, 262144, padding_id=0)
+    luke = {"model_type": "luke", "hidden_size": 8, "vocab_size": 9, "max_position_embeddings": 514, "pad_token_id": 1}
+    assert encoder_settings(luke).longest == 512
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        ({"vocab_size": 9}, "the architecture 'gpt9' needs one of hidden_size, d_model, "),
+        ({"hidden_size": 8}, "the architecture 'gpt9' needs one of vocab_size, n_words"),
+        ({"hidden_size": -8, "vocab_size": 9}, "hidden_size must be a whole number from 1"),
+        ({"n_embd": 8, "vocab_size": 9.5}, "vocab_size must be a whole number"),
+        ({"n_embd": 8, "vocab_size": 9, "pad_token_id": "[PAD]"}, "pad_token_id must be a whole number"),
+        ({"n_embd": 8, "vocab_size": 9, "n_positions": 0}, "n_positions must be a whole number"),
+    ],
+)
+def test_what_it_says_wrongly_is_told(config: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        encoder_settings({"model_type": "gpt9"} | config)
 
 
 def test_relative_positions_are_refused() -> None:

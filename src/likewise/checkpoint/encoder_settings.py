@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from likewise.checkpoint.other_settings import OtherSettings, other_settings
 from likewise.checkpoint.rotary_settings import (
     MOST_LAYERS,
     ModernBertSettings,
@@ -11,7 +12,7 @@ from likewise.checkpoint.rotary_settings import (
     modernbert_settings,
     nomic_bert_settings,
 )
-from likewise.checkpoint.values import ConfigValues, shortened
+from likewise.checkpoint.values import ConfigValues
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class BertSettings:
         return self.positions - self.first_position
 
 
-EncoderSettings = BertSettings | ModernBertSettings | NomicBertSettings
+EncoderSettings = BertSettings | ModernBertSettings | NomicBertSettings | OtherSettings
 
 # What config.json leaves out has the default of the architecture's configuration class in Transformers.
 _BERT = {
@@ -109,15 +110,14 @@ def encoder_settings(config: Mapping[str, Any]) -> EncoderSettings:
     """Read the ``config`` of a Hugging Face encoder.
 
     Raises:
-        ValueError: The architecture, or this variant of it, is not computed here, or a value is not right.
+        ValueError: This variant of the architecture is not computed here, or a value is not right.
     """
     model_type = config.get("model_type")
     if isinstance(model_type, str) and model_type in OTHERS:
         return OTHERS[model_type](config)
-    if not isinstance(model_type, str) or model_type not in DEFAULTS:
-        known = ", ".join(sorted([*DEFAULTS, *OTHERS]))
-        raise ValueError(f"the architecture {shortened(model_type)} is not supported; supported are {known}")
-    return _bert_settings(model_type, config)
+    if isinstance(model_type, str) and model_type in DEFAULTS:
+        return _bert_settings(model_type, config)
+    return other_settings(config)
 
 
 def _bert_settings(model_type: str, config: Mapping[str, Any]) -> BertSettings:

@@ -15,6 +15,7 @@ from likewise.checkpoint.arrays import NamedArrays, read_arrays
 from likewise.checkpoint.encoder_settings import EncoderSettings, encoder_settings
 from likewise.checkpoint.locate import Location, locate
 from likewise.checkpoint.names import our_names, stored_names
+from likewise.checkpoint.other_settings import OtherSettings
 from likewise.checkpoint.settings import read_object
 from likewise.checkpoint.tokenizer import (
     TOKENIZER_FILES,
@@ -106,7 +107,9 @@ class Transformer:
 
     @cached_property
     def arrays(self) -> NamedArrays:
-        """The encoder's arrays under the library's names."""
+        """The encoder's arrays under the library's names; what Transformers computes keeps its own."""
+        if isinstance(self.settings, OtherSettings):
+            return self.stored
         try:
             return self.stored.renamed(our_names(self.settings.model_type, self.stored))
         except ValueError as error:
@@ -140,7 +143,9 @@ class Transformer:
 
     def files(self, weights: Mapping[str, NDArray[Any]], layout: Layout) -> ModuleFiles:
         """What the module's folder holds; ``weights`` have the library's names."""
-        stored = NamedArrays.of(weights).renamed(stored_names(self.settings.model_type, weights))
+        stored = NamedArrays.of(weights)
+        if not isinstance(self.settings, OtherSettings):
+            stored = stored.renamed(stored_names(self.settings.model_type, weights))
         copied = [self.tokenizer_folder / name for name in TOKENIZER_FILES]
         json: dict[str, Mapping[str, Any]] = {"config.json": self.config}
         if layout == "6":

@@ -10,11 +10,13 @@ from numpy.typing import NDArray
 from torch import nn
 
 from likewise import models
+from likewise.checkpoint.other_settings import OtherSettings
 from likewise.network import encoder_class
 from likewise.network.encoder import Encoder
 from likewise.network.heads import Dense, LayerNorm, Normalize
 from likewise.network.pooling import Pooling
 from likewise.network.token_layers import CNN, LSTM, WeightedLayerPooling
+from likewise.network.transformers import TransformersEncoder, read_encoder
 from likewise.network.words import TokenMeans, WordCounts, WordTable, WordWeights
 
 
@@ -46,7 +48,7 @@ def build_part(module: models.Module, shared: bool) -> nn.Module:
 def arrays_of(part: nn.Module) -> dict[str, NDArray[Any]]:
     """The weights of a part as they are now, an encoder's under the library's names, others' under their file's."""
     arrays = {name: tensor.detach().float().cpu().numpy() for name, tensor in part.state_dict().items()}
-    return part.parted(arrays) if isinstance(part, Encoder) else arrays
+    return part.parted(arrays) if isinstance(part, Encoder | TransformersEncoder) else arrays
 
 
 PARTS: dict[type[models.Module], Callable[[Any], nn.Module]] = {  # a description → its torch module
@@ -70,6 +72,8 @@ PARTS: dict[type[models.Module], Callable[[Any], nn.Module]] = {  # a descriptio
 
 
 def _encoder(transformer: models.Transformer, shared: bool) -> nn.Module:
+    if isinstance(transformer.settings, OtherSettings):
+        return read_encoder(transformer.settings, transformer.stored, transformer.config)
     with torch.device("meta"):
         encoder = encoder_class(transformer.settings.model_type)(transformer.settings)
     origin = str(transformer.stored.origin)

@@ -1,0 +1,100 @@
+"""Attention over packed texts, in the form in which Transformers takes attention functions of others."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+NAME = "likewise_packed"  # what it is called in Transformers' registry
+
+Runs = Sequence[tuple[int, int]]  # (texts, tokens of each) for each run of neighbouring texts of one length
+
+
+def attention_by_text(
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: None,
+    *,
+    packed_runs: Runs,
+    scaling: float | None = None,
+    dropout: float = 0.0,
+    sliding_window: int | None = None,
+    softcap: float | None = None,
+    **unused: Any,
+) -> tuple[Tensor, None]:
+    """Attention within each text, in the form that Transformers' registry asks for.
+
+    query (1, heads, tokens, width); key, value (1, key heads, tokens, width); the result (1, tokens, heads, width).
+    ``softcap`` bounds the scores by softcap · tanh(score / softcap) (Gemma Team 2024, section 2).
+    """
+    settings: Any = module.config
+    causal = bool(getattr(module, "is_causal", True)) and getattr(settings, "is_causal", None) is not False
+    mixed, start = [], 0
+    for texts, length in packed_runs:
+        run = slice(start, start + texts * length)
+        own, keys, values = (  # each (texts, heads, length, width)
+            tensor[0, :, run].unflatten(1, (texts, length)).transpose(0, 1) for tensor in (query, key, value)
+        )
+        allowed = _within_window(length, sliding_window, causal, query.device)
+        if softcap is None:
+            text = _attention(own, keys, values, allowed, causal, scaling, dropout)
+        else:
+            text = _capped_attention(own, keys, values, allowed, causal, scaling, dropout, softcap)
+        mixed.append(text.transpose(1, 2).flatten(0, 1))  # (texts * length, heads, width)
+        start = run.stop
+    return torch.cat(mixed)[None], None
+
+
+def _within_window(length: int, window: int | None, causal: bool, device: torch.device) -> Tensor | None:
+    """(length, length): which keys each query sees; none where that is every one, or every earlier one."""
+    if window is None or length <= window:
+        return None
+    places = torch.arange(length, device=device)
+    distance = places[:, None] - places
+    return (distance >= 0) & (distance < window) if causal else distance.abs() < window
+
+
+def _attention(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    allowed: Tensor | None,
+    causal: bool,
+    scaling: float | None,
+    dropout: float,
+) -> Tensor:
+    if allowed is not None:  # with both a mask and shared keys, the only kernel of CUDA's keeps all scores
+        key, value = _for_each_head(query, key, value)
+    return F.scaled_dot_product_attention(
+        query, key, value, allowed, dropout, causal and allowed is None, scale=scaling, enable_gqa=allowed is None
+    )
+
+
+def _capped_attention(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    allowed: Tensor | None,
+    causal: bool,
+    scaling: float | None,
+    dropout: float,
+    softcap: float,
+) -> Tensor:
+    key, value = _for_each_head(query, key, value)
+    scale = query.shape[-1] ** -0.5 if scaling is None else scaling
+    scores = (query @ key.mT).float() * scale  # (texts, heads, length, length)
+    scores = softcap * torch.tanh(scores / softcap)
+    if allowed is None and causal:
+        allowed = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).tril()
+    if allowed is not None:
+        scores = scores.masked_fill(~allowed, -torch.inf)
+    return F.dropout(scores.softmax(-1), dropout).to(value.dtype) @ value
+
+
+def _for_each_head(query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+    shared = query.shape[1] // key.shape[1]  # heads that share one key and value (Ainslie et al. 2023)
+    return key.repeat_interleave(shared, 1), value.repeat_interleave(shared, 1)

@@ -1,0 +1,238 @@
+"""Every architecture that has no module of its own here, computed by Hugging Face Transformers.
+
+Packed tokens come in and one vector per token goes out, as with the library's own encoders, in one of three ways:
+- packed, where Transformers lets us compute the attention ourselves, text by text (PACKED);
+- padded, where padding is known to change no result (PADDED);
+- texts of one length at a time, for any other architecture: this is right whatever it does with padding.
+"""
+
+import inspect
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from importlib import import_module
+from threading import RLock
+from typing import Any
+
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from likewise.checkpoint.arrays import NamedArrays
+from likewise.checkpoint.other_settings import OtherSettings
+from likewise.checkpoint.values import shortened
+from likewise.extras import extra
+from likewise.network.packed import PackedTokens
+from likewise.network.registered_attention import NAME, Runs, attention_by_text
+
+# "model_type" in config.json; each of these is held to Transformers' own result by tests/network/test_transformers.py.
+PACKED = frozenset(
+    {"eurobert", "gemma", "gemma2", "gemma3_text", "granite", "llama", "mistral", "olmo", "olmo2", "phi", "phi3"}
+    | {"qwen2", "qwen3", "smollm3", "starcoder2"}
+)
+PADDED = frozenset(
+    {"albert", "bart", "data2vec-text", "deberta", "deberta-v2", "gpt2", "gpt_neox", "longt5", "marian", "mt5", "opt"}
+    | {"roformer", "t5", "t5gemma", "umt5", "xlm", "xlnet"}
+)
+
+# Of these encoder-decoders only the encoder is computed: "model_type" → (module of Transformers, class).
+ENCODER_ONLY: dict[str, tuple[str, str]] = {
+    "blenderbot": ("blenderbot", "BlenderbotEncoder"),
+    "blenderbot-small": ("blenderbot_small", "BlenderbotSmallEncoder"),
+    "longt5": ("longt5", "LongT5EncoderModel"),
+    "m2m_100": ("m2m_100", "M2M100Encoder"),
+    "marian": ("marian", "MarianEncoder"),
+    "mt5": ("mt5", "MT5EncoderModel"),
+    "pegasus": ("pegasus", "PegasusEncoder"),
+    "pegasus_x": ("pegasus_x", "PegasusXEncoder"),
+    "prophetnet": ("prophetnet", "ProphetNetEncoder"),
+    "switch_transformers": ("switch_transformers", "SwitchTransformersEncoderModel"),
+    "t5": ("t5", "T5EncoderModel"),
+    "t5gemma": ("t5gemma", "T5GemmaEncoderModel"),
+    "umt5": ("umt5", "UMT5EncoderModel"),
+}
+
+# Some configurations make Transformers change a module while it computes; then one thread at a time computes.
+_ALONE = RLock()
+
+
+class TransformersEncoder(nn.Module):
+    """Packed tokens → one vector per token, by a model of Transformers."""
+
+    def __init__(self, settings: OtherSettings, backbone: nn.Module):
+        super().__init__()
+        self.settings = settings
+        self.backbone: Any = backbone
+        self.accepted = frozenset(inspect.signature(backbone.forward).parameters)
+        rope = getattr(backbone.config, "rope_parameters", None) or getattr(backbone.config, "rope_scaling", None)
+        self.depends_on_length = "longrope" in str(rope)  # other frequencies for long texts, kept on the module
+
+    def forward(self, tokens: PackedTokens) -> Tensor:
+        """(tokens,) → (tokens, hidden), float32."""
+        with _ALONE if self.depends_on_length else nullcontext():
+            return self._states(tokens, all_layers=False)[0]
+
+    def all_layers(self, tokens: PackedTokens) -> list[Tensor]:
+        """(tokens,) → (layers + 1) times (tokens, hidden), float32: the embeddings and what each layer gives."""
+        with _ALONE:  # Transformers 4 replaces the forward of each layer to collect what it gives
+            return self._states(tokens, all_layers=True)
+
+    @staticmethod
+    def parted(arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """This module's arrays → named arrays, as they are stored."""
+        return {name.removeprefix("backbone."): array for name, array in arrays.items()}
+
+    def _states(self, tokens: PackedTokens, all_layers: bool) -> list[Tensor]:
+        if not len(tokens.ids):  # its shapes are those of any text
+            one = torch.full((1,), self.settings.padding_id, dtype=torch.int32, device=tokens.ids.device)
+            text = PackedTokens(one, torch.tensor([0, 1], dtype=torch.int32, device=one.device), 1)
+            return [states[:0] for states in self._states(text, all_layers)]
+        lengths, counts = torch.unique_consecutive(tokens.lengths, return_counts=True)
+        runs = [(texts, n) for n, texts in zip(lengths.tolist(), counts.tolist(), strict=True) if n]
+        segments = self._segments(tokens)
+        if self.settings.model_type in PACKED and not self.depends_on_length:
+            return self._packed(tokens, runs, all_layers)
+        if self.settings.model_type in PADDED and not self.depends_on_length:
+            return self._padded(tokens.ids, segments, runs, all_layers)
+        sizes = [texts * length for texts, length in runs]
+        parts = zip(
+            tokens.ids.split(sizes),
+            segments.split(sizes) if segments is not None else [None] * len(runs),
+            runs,
+            strict=True,
+        )
+        states = [self._padded(ids, kinds, [run], all_layers) for ids, kinds, run in parts]
+        return [torch.cat(layer) for layer in zip(*states, strict=True)]
+
+    def _packed(self, tokens: PackedTokens, runs: Runs, all_layers: bool) -> list[Tensor]:
+        """All texts as one row, which the attention alone takes apart."""
+        inputs = {"input_ids": tokens.ids.long()[None], "position_ids": tokens.places().long()[None]}
+        return [states[0] for states in self._computed(inputs | {"packed_runs": runs}, all_layers)]
+
+    def _padded(self, ids: Tensor, segments: Tensor | None, runs: Runs, all_layers: bool) -> list[Tensor]:
+        """Each text as a row; ``ids`` and ``segments`` (tokens,)."""
+        lengths = torch.tensor([length for texts, length in runs for _ in range(texts)], device=ids.device)
+        # A mask of ones too: without one, some architectures take each padding token spelt out in a text for padding.
+        mask = torch.arange(int(max(length for _, length in runs)), device=ids.device) < lengths[:, None]
+
+        def padded(values: Tensor, filler: int) -> Tensor:  # (tokens,) → (texts, longest)
+            return torch.full(mask.shape, filler, device=ids.device).masked_scatter(mask, values.long())
+
+        inputs = {"input_ids": padded(ids, self.settings.padding_id)}
+        if "attention_mask" in self.accepted:
+            inputs["attention_mask"] = mask.long()
+        if segments is not None and "token_type_ids" in self.accepted:
+            inputs["token_type_ids"] = padded(segments, 0)
+        return [states[mask] for states in self._computed(inputs, all_layers)]
+
+    def _computed(self, inputs: dict[str, Any], all_layers: bool) -> list[Tensor]:
+        if not all_layers:
+            return [self.backbone(**inputs, return_dict=True).last_hidden_state.float()]
+        outputs = self.backbone(**inputs, return_dict=True, output_hidden_states=True)
+        states = getattr(outputs, "encoder_hidden_states", None) or outputs.hidden_states
+        return [layer.float() for layer in states]
+
+    def _segments(self, tokens: PackedTokens) -> Tensor | None:
+        """(tokens,): XLNet's tokenizer puts the last token of each text, <cls>, into a segment of its own, 2."""
+        if tokens.segments is not None or self.settings.model_type != "xlnet":
+            return tokens.segments
+        segments = torch.zeros_like(tokens.ids)
+        segments[tokens.offsets[1:][tokens.lengths > 0] - 1] = 2
+        return segments
+
+
+def read_encoder(settings: OtherSettings, arrays: NamedArrays, config: Mapping[str, Any]) -> TransformersEncoder:
+    """The encoder that ``config``, its config.json, describes, with the weights ``arrays``, in float32.
+
+    No code of the checkpoint is run, and nothing is fetched.
+
+    Raises:
+        ImportError: Transformers is not installed.
+        ValueError: Transformers does not know the architecture, or weights are missing or of other shapes.
+    """
+    model_type, origin = settings.model_type, arrays.origin
+    with extra("transformers", f"The architecture {model_type!r}"):
+        import transformers
+    if model_type not in transformers.CONFIG_MAPPING:
+        own = " but by code of its own, which is never run" if "auto_map" in config else ""
+        raise ValueError(
+            f"{origin}: the architecture {model_type!r} is not computed here nor by Transformers "
+            f"{transformers.__version__}{own}; a newer Transformers may know it"
+        )
+    with _silent():
+        try:
+            described = transformers.CONFIG_MAPPING[model_type].from_dict(dict(config))
+            described.use_cache = False
+            model_class = _model_class(model_type, described)
+        except Exception as error:  # each configuration class checks in its own way
+            raise ValueError(f"{origin}: config.json describes no {model_type}: {_line(error)}") from error
+        if model_type in ENCODER_ONLY:
+            described.is_encoder_decoder = False
+        if model_type in PACKED:
+            transformers.AttentionInterface.register(NAME, attention_by_text)
+        try:
+            backbone, report = model_class.from_pretrained(
+                None,
+                config=described,
+                state_dict=_state(model_type, arrays, model_class),
+                dtype=torch.float32,
+                attn_implementation=NAME if model_type in PACKED else "eager",
+                ignore_mismatched_sizes=True,  # then the report names them
+                output_loading_info=True,
+                local_files_only=True,
+            )
+        except Exception as error:
+            raise ValueError(f"{origin} with its config.json makes no {model_type}: {_line(error)}") from error
+    _check(report, str(origin))
+    return TransformersEncoder(settings, backbone.eval())
+
+
+def _model_class(model_type: str, config: Any) -> Any:
+    import transformers
+
+    if model_type in ENCODER_ONLY:
+        module, name = ENCODER_ONLY[model_type]
+        return getattr(import_module(f"transformers.models.{module}.modeling_{module}"), name)
+    return transformers.MODEL_MAPPING[type(config)]
+
+
+def _state(model_type: str, arrays: NamedArrays, model_class: Any) -> dict[str, Tensor]:
+    """The weights as ``model_class`` calls them: an encoder that is no model of its own has no prefix for itself."""
+    state = {name: torch.from_numpy(arrays[name]) for name in arrays}
+    if model_type not in ENCODER_ONLY or not model_class.__name__.endswith("Encoder"):
+        return state
+    state = {name.removeprefix("model."): tensor for name, tensor in state.items()}
+    own = {name.removeprefix("encoder."): tensor for name, tensor in state.items() if name.startswith("encoder.")}
+    if "shared.weight" in state:  # by the encoder and the decoder
+        own.setdefault("embed_tokens.weight", state["shared.weight"])
+    return own
+
+
+def _check(report: Mapping[str, Any], origin: str) -> None:
+    """Refuse weights that are missing, but for a pooler, which nothing here uses, or that have another shape."""
+    missing = sorted(name for name in report["missing_keys"] if "pooler" not in name)
+    if missing:
+        raise ValueError(f"{origin} lacks {len(missing)} of the arrays the model needs, such as {missing[0]}")
+    for name, found, expected in report["mismatched_keys"]:
+        shapes = f"has the shape {tuple(found)}, but config.json means {tuple(expected)}"
+        raise ValueError(f"{origin}: the array {name} {shapes}")
+
+
+def _line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return shortened(lines[0]) if lines else type(error).__name__
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """Without Transformers' progress bars and reports: what matters of them becomes an error."""
+    from transformers.utils import logging
+
+    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity(logging.CRITICAL)
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()
