@@ -43,7 +43,7 @@ class Reading:
 
     difference: float | None = None  # the largest between any two numbers of the vectors
     reason: str = ""  # why there is none
-    properties: dict[str, tuple[Any, Any]] = field(default_factory=dict)  # those that differ: ours, theirs
+    properties: dict[str, tuple[Any, Any]] = field(default_factory=dict)  # those that differ: found, expected
     model: Any = None
 
     @property
@@ -62,7 +62,7 @@ def run_peer(version: str, module: str, *arguments: object) -> None:
 
 
 def facts_of(folder: Path) -> dict[str, Any]:
-    """What fabricate.py wrote about the models in ``folder``."""
+    """What fabricate.py or reread.py wrote about the models in ``folder``."""
     return json.loads((folder / "facts.json").read_text(encoding="utf-8"))
 
 
@@ -77,8 +77,7 @@ def read_by_us(folder: Path, name: str) -> Reading:
         ours = json.loads(json.dumps(properties_of(model)))
     except Exception as error:
         return Reading(reason=_first_line(error))
-    # Older versions do not know the limit and the width of models without a transformer in front.
-    reading.properties = {key: (ours[key], facts[key]) for key in ours if facts[key] not in (None, ours[key])}
+    reading.properties = _differing(ours, facts)
     reading.model = model
     return reading
 
@@ -107,16 +106,18 @@ def read_by_them(readings: Mapping[str, Mapping[str, Reading]], made: Path, out:
         file = out / f"{reader}.json"
         file.write_text(json.dumps(jobs), encoding="utf-8")
         run_peer(version, "reread", file, out / reader)
-        reasons = json.loads((out / reader / "reasons.json").read_text(encoding="utf-8"))
+        facts = facts_of(out / reader)
         results[reader] = {}
         for origin, name, _ in saved[layout]:
+            found = facts[f"{origin} {name}"]
             if reason := CASES[name].why_not_read(version):
                 reading = Reading(reason=reason)
-            elif reason := reasons.get(f"{origin} {name}"):
+            elif reason := found.get("reason"):
                 reading = Reading(reason=f"written by {origin} at first: {reason}")
             else:
                 with np.load(out / reader / f"{origin} {name}.npz") as theirs:
                     reading = Reading(_difference(dict(theirs), _recorded(made / origin, name)))
+                reading.properties = _differing(found, facts_of(made / origin)[name])
             results[reader][name] = _worse(results[reader].get(name), reading)
     return results
 
@@ -166,10 +167,20 @@ def _difference(found: Vectors, expected: Vectors) -> float:
     return largest
 
 
+def _differing(found: Mapping[str, Any], expected: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """The properties that both know and that differ; older versions lack some of models without a transformer."""
+    pairs = {key: (found[key], expected[key]) for key in expected}
+    return {key: pair for key, pair in pairs.items() if pair[0] != pair[1] and None not in pair}
+
+
 def _worse(first: Reading | None, second: Reading) -> Reading:
-    if first is None or (not first.reason and (second.reason or (second.difference or 0) > (first.difference or 0))):
+    if first is None or _badness(second) > _badness(first):
         return second
     return first
+
+
+def _badness(reading: Reading) -> tuple[bool, int, float]:
+    return bool(reading.reason), len(reading.properties), reading.difference or 0
 
 
 def _cell(reading: Reading | None, known: str, notes: list[str]) -> str:

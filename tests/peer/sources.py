@@ -19,19 +19,34 @@ OTHERS: dict[str, dict[str, Any]] = {  # model type → config.json, where tiny_
     | {"feed_forward_proj": "gated-gelu", "pad_token_id": 0, "eos_token_id": 1, "decoder_start_token_id": 0},
     "qwen3": SIZES
     | {"num_key_value_heads": 2, "head_dim": 8, "max_position_embeddings": POSITIONS, "tie_word_embeddings": True}
-    | {"pad_token_id": 256, "eos_token_id": 257, "bos_token_id": None},
+    | {"pad_token_id": 256, "eos_token_id": 257, "bos_token_id": None}
+    | {"rope_parameters": {"rope_type": "default", "rope_theta": 300.0}},
 }
+ROTARY: dict[str, Any] = {  # bases that are nobody's default
+    "full_attention": {"rope_type": "default", "rope_theta": 300.0},
+    "sliding_attention": {"rope_type": "default", "rope_theta": 50.0},
+}
+CHANGES: dict[str, dict[str, Any]] = {"modernbert": {"rope_parameters": ROTARY}}
+FOR_TRANSFORMERS_4: dict[str, dict[str, Any]] = {  # it does not know rope_parameters
+    "modernbert": {"global_rope_theta": 300.0, "local_rope_theta": 50.0},
+    "qwen3": {"rope_theta": 300.0},
+}
+CASED = {"type": "BertNormalizer", "clean_text": True, "handle_chinese_chars": True, "lowercase": False}
+
 ENCODERS = (*MODEL_TYPES, *OTHERS)
 
 
 def save_sources(folder: Path) -> None:
     """Write an encoder of each architecture, with its tokenizer, into a folder of its name, and two more of BERT's."""
     for model_type in MODEL_TYPES:
-        tiny_encoder(folder / model_type, model_type)
+        tiny_encoder(folder / model_type, model_type, **CHANGES.get(model_type, {}))
     for model_type, config in OTHERS.items():
         _save_other(folder / model_type, model_type, config)
+    for model_type, older in FOR_TRANSFORMERS_4.items():
+        _update(folder / model_type / "config.json", older)
     tiny_encoder(folder / "bert-hidden-states", output_hidden_states=True)
-    _save_cased(tiny_encoder(folder / "bert-cased"))
+    tiny_encoder(folder / "bert-cased")
+    _update(folder / "bert-cased" / "tokenizer.json", {"normalizer": CASED})  # its vocabulary has no capitals
 
 
 def _save_other(folder: Path, model_type: str, config: dict[str, Any]) -> None:
@@ -88,9 +103,6 @@ def _save_tokenizer(folder: Path, tokenizer: Tokenizer, special: dict[str, Any])
     (folder / "tokenizer_config.json").write_text(json.dumps(settings | special, indent=2), encoding="utf-8")
 
 
-def _save_cased(folder: Path) -> None:
-    """Let the tokenizer in ``folder`` leave capitals as they are; its vocabulary has none."""
-    file = folder / "tokenizer.json"
-    tokenizer = json.loads(file.read_text(encoding="utf-8"))
-    tokenizer["normalizer"]["lowercase"] = False
-    file.write_text(json.dumps(tokenizer), encoding="utf-8")
+def _update(file: Path, values: dict[str, Any]) -> None:
+    content = json.loads(file.read_text(encoding="utf-8")) | values
+    file.write_text(json.dumps(content, indent=2), encoding="utf-8")

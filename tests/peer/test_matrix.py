@@ -97,6 +97,7 @@ def test_they_read_what_we_write(reader: str, name: str, read: By) -> None:
         return
     assert reading.reason == ""
     assert reading.is_equal, f"the vectors differ by {reading.difference}"
+    assert reading.properties == {}
 
 
 def test_the_table_is_printed(written: By, read: By, made: Path) -> None:
