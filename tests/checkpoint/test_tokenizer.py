@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from tokenizers import AddedToken, Tokenizer
 from tokenizers.implementations.byte_level_bpe import ByteLevelBPETokenizer
 
-from likewise.checkpoint.tokenizer import read_tokenizer
+from likewise.checkpoint.tokenizer import SENTENCE_PIECES, read_tokenizer
 from tests.tiny_checkpoints import save_tokenizer, vocabulary
 
 TEXTS = [
@@ -164,8 +165,31 @@ def test_lower_case_is_for_any_tokenizer(tmp_path: Path, make: Callable[..., Pat
 
 
 def test_a_folder_without_a_tokenizer_is_named(tmp_path: Path) -> None:
-    (tmp_path / "sentencepiece.bpe.model").touch()
-    with pytest.raises(FileNotFoundError, match=re.escape(f"{tmp_path} holds no tokenizer") + ".*save_pretrained"):
+    (tmp_path / "pieces.bpe").touch()
+    words = re.escape(f"{tmp_path} holds no tokenizer: tokenizer.json, vocab.txt, vocab.json with merges.txt, ")
+    with pytest.raises(FileNotFoundError, match=words):
+        read_tokenizer(tmp_path)
+
+
+def test_transformers_makes_what_the_tokenizers_library_does_not_read(tmp_path: Path) -> None:
+    from transformers import AutoTokenizer
+
+    byte_level_folder(tmp_path)
+    vocabulary = json.loads((tmp_path / "vocab.json").read_text(encoding="utf-8"))
+    vocabulary = {token: index for token, index in vocabulary.items() if token not in ("<s>", "</s>")}
+    (tmp_path / "vocab.json").write_text(json.dumps(vocabulary | {"<|endoftext|>": 999}), encoding="utf-8")
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "gpt2"}), encoding="utf-8")
+    assert_same_ids(read_tokenizer(tmp_path), AutoTokenizer.from_pretrained(tmp_path), TEXTS)
+
+
+@pytest.mark.parametrize("name", SENTENCE_PIECES)
+def test_a_sentencepiece_model_needs_transformers(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / name).write_bytes(b"damaged")
+    with pytest.raises(ValueError, match=re.escape(f"{tmp_path / name} makes no tokenizer")) as found:
+        read_tokenizer(tmp_path)
+    assert len(str(found.value)) < 400
+    monkeypatch.setitem(sys.modules, "transformers", None)
+    with pytest.raises(ImportError, match=rf"The tokenizer .*{name} needs .* pip install 'likewise\[transformers\]'"):
         read_tokenizer(tmp_path)
 
 

@@ -74,8 +74,11 @@ PARTS: dict[type[models.Module], Callable[[Any], nn.Module]] = {  # a descriptio
 def _encoder(transformer: models.Transformer, shared: bool) -> nn.Module:
     if isinstance(transformer.settings, OtherSettings):
         return read_encoder(transformer.settings, transformer.stored, transformer.config)
-    with torch.device("meta"):
-        encoder = encoder_class(transformer.settings.model_type)(transformer.settings)
+    try:
+        with torch.device("meta"):
+            encoder = encoder_class(transformer.settings.model_type)(transformer.settings)
+    except ValueError as error:  # an activation that is not known
+        raise ValueError(f"{transformer.base_folder / 'config.json'}: {error}") from error
     origin = str(transformer.stored.origin)
     try:
         arrays = encoder.fused(transformer.arrays)
