@@ -18,10 +18,11 @@ TEXTS = [
     "tea",
 ]
 PROMPT = "the river: "
+PROMPTED = [text for text in TEXTS if text]  # a prompt alone would end in a blank
 
 
 def vectors_of(model: Any, routes: Sequence[str], by_key: bool) -> dict[str, Any]:
-    """By the name of each call, what ``model`` gives for TEXTS, (texts, dim).
+    """By the name of each call, what ``model`` gives for the texts, (texts, dim).
 
     ``by_key``: sentence-transformers before 5.0 takes the route of a text as ``{route: text}`` and has neither
     ``encode_query`` nor ``encode_document``.
@@ -32,9 +33,9 @@ def vectors_of(model: Any, routes: Sequence[str], by_key: bool) -> dict[str, Any
         found[f"route {route}"] = model.encode(texts, **({} if by_key else {"task": route}))
     if not (routes and by_key):  # a text without a key then passes by the routes
         found["plain"] = model.encode(TEXTS)
-        found["prompt"] = model.encode(TEXTS, prompt=PROMPT)
+        found["prompt"] = model.encode(PROMPTED, prompt=PROMPT)
         found |= {
-            f"prompt {name}": model.encode(TEXTS, prompt_name=name) for name, text in model.prompts.items() if text
+            f"prompt {name}": model.encode(PROMPTED, prompt_name=name) for name, text in model.prompts.items() if text
         }
     if not by_key and (not routes or {"query", "document"} <= set(routes)):
         found["encode_query"] = model.encode_query(TEXTS)

@@ -1,6 +1,6 @@
 """The tokenizer of a checkpoint, without the truncation and padding that its file may carry."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -63,16 +63,6 @@ def tokenizer_settings(folder: Path) -> dict[str, Any]:
     """tokenizer_config.json, empty where there is none."""
     path = folder / "tokenizer_config.json"
     return read_object(path) if path.is_file() else {}
-
-
-def readable_by_transformers_4(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """tokenizer_config.json as Transformers 4 wrote it, which 5 reads too: 5 renamed what 4 then fails to load."""
-    older = dict(settings)
-    if older.get("tokenizer_class") == "TokenizersBackend":
-        older["tokenizer_class"] = "PreTrainedTokenizerFast"
-    if isinstance(older.get("extra_special_tokens"), list):
-        older["additional_special_tokens"] = older.pop("extra_special_tokens")
-    return older
 
 
 def _from_json(file: str, settings: dict[str, Any]) -> Tokenizer:
