@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from likewise import SentenceTransformer
 from likewise.checkpoint.hub import push_folder
 from tests.checkpoint.hub_server import COMMIT, READ, WRITE, FakeHub, Repository
+from tests.tiny_checkpoints import tiny_encoder
 
 
 @pytest.fixture
@@ -121,3 +123,26 @@ def test_a_name_that_no_repository_can_have_is_refused(name: str, folder: Path, 
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(NotADirectoryError, match="nothing is not a folder, so it cannot be pushed"):
         push_folder(tmp_path / "nothing", "someone/model", token=WRITE)
+
+
+def test_a_model_is_pushed_with_its_card(hub: FakeHub, tmp_path: Path) -> None:
+    model = SentenceTransformer(tiny_encoder(tmp_path), dtype="float32", device="cpu")
+    address = model.push_to_hub("someone/rainy", token=WRITE, train_datasets=["someone/weather"], layout="6")
+    assert address == f"{hub.address}/someone/rainy/commit/{COMMIT}"
+    (commit,) = hub.commits
+    assert commit["summary"] == "Add new SentenceTransformer model"
+    assert {"modules.json", "config.json", "tokenizer.json", "1_Pooling/config.json"} < commit["files"].keys()
+    card = commit["files"]["README.md"].decode()
+    assert 'SentenceTransformer("someone/rainy")' in card
+    assert "someone/weather" in card
+    assert b"base.modules.transformer" in commit["files"]["modules.json"]
+    with pytest.raises(ValueError, match="a pickle can run code"):
+        model.push_to_hub("someone/rainy", token=WRITE, safe_serialization=False)
+
+
+def test_a_folder_is_pushed_instead_of_the_model(
+    folder: Path, hub: FakeHub, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    model = SentenceTransformer(tiny_encoder(tmp_path_factory.mktemp("tiny")), device="cpu")
+    model.push_to_hub("someone/model", token=WRITE, local_model_path=folder)
+    assert hub.commits[0]["files"].keys() == {"config.json", "1_Pooling/config.json", "README.md"}

@@ -162,8 +162,12 @@ def test_both_generations_are_read(place: str, tokenizer: Tokenizer, tmp_path: P
 
 
 @pytest.mark.parametrize("normalize", [True, False])
-def test_a_model2vec_folder_is_read_without_modules_json(normalize: bool, tokenizer: Tokenizer, tmp_path: Path) -> None:
-    config = {"model_type": "model2vec", "normalize": normalize, "hidden_dim": WIDTH}
+@pytest.mark.parametrize("older", [True, False])
+def test_a_model2vec_folder_is_read_without_modules_json(
+    older: bool, normalize: bool, tokenizer: Tokenizer, tmp_path: Path
+) -> None:
+    newer = {"normalize": normalize, "max_length": 512, "embedding_dtype": "float32"}
+    config = {"model_type": "model2vec", "normalize": normalize, "hidden_dim": WIDTH} if older else newer
     model = SentenceTransformer(written(tmp_path, {"embeddings": table()}, config=config))
     means = expected(tokenizer, table(), TEXTS)
     lengths = np.linalg.norm(means, axis=1, keepdims=True)

@@ -95,9 +95,8 @@ def _check_requirements(requirements: object, file: Path) -> None:
     if not isinstance(requirements, Mapping):
         raise ValueError(f"{file}: requirements must be version specifiers by package, not {shortened(requirements)}")
     for name, wanted in requirements.items():
-        specifier, reason = (
-            (wanted.get("specifier"), wanted.get("reason")) if isinstance(wanted, Mapping) else (wanted, "")
-        )
+        asked = wanted if isinstance(wanted, Mapping) else {"specifier": wanted}
+        specifier = asked.get("specifier")
         try:
             allowed = SpecifierSet(str(specifier or ""))
         except InvalidSpecifier:
@@ -107,10 +106,9 @@ def _check_requirements(requirements: object, file: Path) -> None:
         if found is None and name == "transformers":
             continue  # most models do without it here; where it is needed, that error says so
         if found is None or not allowed.contains(found, prereleases=True):
-            because = f" ({reason})" if reason else ""
-            raise ImportError(
-                f"{file}: the model requires {name} {specifier or ''}{because}, but here is {found or 'none'}"
-            )
+            needs = f"{name} {specifier}" if specifier else str(name)
+            because = f" ({asked['reason']})" if asked.get("reason") else ""
+            raise ImportError(f"{file}: the model requires {needs}{because}, but here is {found or 'none'}")
 
 
 def _installed(name: str) -> str | None:

@@ -76,7 +76,10 @@ def read_checkpoint(folder: Path) -> Checkpoint:
 
 def is_model2vec(folder: Path) -> bool:
     """Whether ``folder`` was saved by model2vec: a table of token vectors, and no transformer."""
-    return read_object(folder / "config.json").get("model_type") == "model2vec"
+    config = read_object(folder / "config.json")
+    return (
+        config.get("model_type", "model2vec" if "normalize" in config else None) == "model2vec"
+    )  # newer ones name none
 
 
 def read_object(path: Path) -> dict[str, Any]:

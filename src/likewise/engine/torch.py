@@ -109,8 +109,9 @@ def torch_engine(
         ValueError: The device is not there, or an array is missing or has the wrong shape.
     """
     engine = network_engine(build_network(chain, shared=True, parts=parts), device, dtype)
-    for part in engine.network.encoder.modules():
-        if isinstance(part, nn.Linear):
-            part.to(getattr(torch, engine.dtype))
+    if not getattr(engine.network.encoder, "float32_only", False):
+        for part in engine.network.encoder.modules():
+            if isinstance(part, nn.Linear):
+                part.to(getattr(torch, engine.dtype))
     engine.network.requires_grad_(False)
     return engine

@@ -18,6 +18,7 @@ from likewise.checkpoint.names import our_names, stored_names
 from likewise.checkpoint.other_settings import OtherSettings
 from likewise.checkpoint.settings import read_object
 from likewise.checkpoint.tokenizer import TOKENIZER_FILES, read_tokenizer, tokenizer_settings
+from likewise.checkpoint.transformers_4 import config_for_both, tokenizer_settings_for_both
 from likewise.checkpoint.values import about, shortened, whole_number
 from likewise.checkpoint.write import Layout, ModuleFiles
 from likewise.tokens import TokenBatch, TokenizerError, prompt_length, tokenize
@@ -152,6 +153,10 @@ class Transformer:
         else:
             limits = {"max_seq_length": self.max_seq_length, "do_lower_case": self.do_lower_case}
             json["sentence_bert_config.json"] = limits
+            json["config.json"] = config_for_both(self.config)
+            tokenizer = tokenizer_settings(self.tokenizer_folder)
+            if (for_both := tokenizer_settings_for_both(tokenizer)) != tokenizer:
+                json["tokenizer_config.json"] = for_both
         is_rewritten = layout == "6" and self.do_lower_case
         return ModuleFiles(
             "Transformer",

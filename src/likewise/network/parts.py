@@ -78,7 +78,7 @@ PARTS: dict[type[models.Module], Callable[[Any], nn.Module]] = {  # a descriptio
 def _encoder(transformer: models.Transformer, shared: bool) -> nn.Module:
     if isinstance(transformer.settings, OtherSettings):
         return read_encoder(transformer.settings, transformer.stored, transformer.config)
-    with torch.device("meta"):
+    with torch.device("meta"), about(transformer.base_folder / "config.json"):  # of an activation that is not known
         encoder = encoder_class(transformer.settings.model_type)(transformer.settings)
     origin = str(transformer.stored.origin)
     with about(origin):

@@ -13,6 +13,7 @@ from importlib import import_module
 from threading import RLock
 from typing import Any
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -33,6 +34,9 @@ PADDED = frozenset(
     {"albert", "bart", "data2vec-text", "deberta", "deberta-v2", "gpt2", "gpt_neox", "longt5", "marian", "mt5", "opt"}
     | {"roformer", "t5", "t5gemma", "umt5", "xlm", "xlnet"}
 )
+
+# Under autocast DeBERTa masks bfloat16 scores with float32's lowest number, which torch refuses.
+FLOAT32_ONLY = frozenset({"deberta"})
 
 # Of these encoder-decoders only the encoder is computed: "model_type" → (module of Transformers, class).
 ENCODER_ONLY: dict[str, tuple[str, str]] = {
@@ -63,12 +67,12 @@ class TransformersEncoder(nn.Module):
         self.settings = settings
         self.backbone: Any = backbone
         self.accepted = frozenset(inspect.signature(backbone.forward).parameters)
-        rope = getattr(backbone.config, "rope_parameters", None) or getattr(backbone.config, "rope_scaling", None)
-        self.depends_on_length = "longrope" in str(rope)  # other frequencies for long texts, kept on the module
+        self.changes_itself = changes_itself(backbone.config)
+        self.float32_only = settings.model_type in FLOAT32_ONLY
 
     def forward(self, tokens: PackedTokens) -> Tensor:
         """(tokens,) → (tokens, hidden), float32."""
-        with _ALONE if self.depends_on_length else nullcontext():
+        with _ALONE if self.changes_itself else nullcontext():
             return self._states(tokens, all_layers=False)[0]
 
     def all_layers(self, tokens: PackedTokens) -> list[Tensor]:
@@ -88,19 +92,17 @@ class TransformersEncoder(nn.Module):
             return [states[:0] for states in self._states(text, all_layers)]
         lengths, counts = torch.unique_consecutive(tokens.lengths, return_counts=True)
         runs = [(texts, n) for n, texts in zip(lengths.tolist(), counts.tolist(), strict=True) if n]
-        segments = self._segments(tokens)
-        if self.settings.model_type in PACKED and not self.depends_on_length:
+        if self.backbone.config._attn_implementation == NAME:
             return self._packed(tokens, runs, all_layers)
-        if self.settings.model_type in PADDED and not self.depends_on_length:
+        segments = self._segments(tokens)
+        if self.settings.model_type in PADDED:
             return self._padded(tokens.ids, segments, runs, all_layers)
-        sizes = [texts * length for texts, length in runs]
-        parts = zip(
-            tokens.ids.split(sizes),
-            segments.split(sizes) if segments is not None else [None] * len(runs),
-            runs,
-            strict=True,
-        )
-        states = [self._padded(ids, kinds, [run], all_layers) for ids, kinds, run in parts]
+        states, start = [], 0
+        for texts, length in runs:
+            run = slice(start, start + texts * length)
+            kinds = None if segments is None else segments[run]
+            states.append(self._padded(tokens.ids[run], kinds, [(texts, length)], all_layers))
+            start = run.stop
         return [torch.cat(layer) for layer in zip(*states, strict=True)]
 
     def _packed(self, tokens: PackedTokens, runs: Runs, all_layers: bool) -> list[Tensor]:
@@ -125,10 +127,12 @@ class TransformersEncoder(nn.Module):
         return [states[mask] for states in self._computed(inputs, all_layers)]
 
     def _computed(self, inputs: dict[str, Any], all_layers: bool) -> list[Tensor]:
+        kind = inputs["input_ids"].device.type
+        with torch.autocast(kind, enabled=False) if self.float32_only else nullcontext():
+            outputs = self.backbone(**inputs, return_dict=True, output_hidden_states=all_layers)
         if not all_layers:
-            return [self.backbone(**inputs, return_dict=True).last_hidden_state.float()]
-        outputs = self.backbone(**inputs, return_dict=True, output_hidden_states=True)
-        states = getattr(outputs, "encoder_hidden_states", None) or outputs.hidden_states
+            return [outputs.last_hidden_state.float()]
+        states = getattr(outputs, "decoder_hidden_states", None) or outputs.hidden_states
         return [layer.float() for layer in states]
 
     def _segments(self, tokens: PackedTokens) -> Tensor | None:
@@ -138,6 +142,12 @@ class TransformersEncoder(nn.Module):
         segments = torch.zeros_like(tokens.ids)
         segments[tokens.offsets[1:][tokens.lengths > 0] - 1] = 2
         return segments
+
+
+def changes_itself(config: Any) -> bool:
+    """Whether the module keeps other position frequencies once it has seen a long text (LongRoPE, Ding et al. 2024)."""
+    rope = getattr(config, "rope_parameters", None) or getattr(config, "rope_scaling", None)
+    return "longrope" in str(rope)
 
 
 def read_encoder(settings: OtherSettings, arrays: NamedArrays, config: Mapping[str, Any]) -> TransformersEncoder:
@@ -167,7 +177,8 @@ def read_encoder(settings: OtherSettings, arrays: NamedArrays, config: Mapping[s
             raise ValueError(f"{origin}: config.json describes no {model_type}: {_line(error)}") from error
         if model_type in ENCODER_ONLY:
             described.is_encoder_decoder = False
-        if model_type in PACKED:
+        is_packed = model_type in PACKED and not changes_itself(described)
+        if is_packed:
             transformers.AttentionInterface.register(NAME, attention_by_text)
         try:
             backbone, report = model_class.from_pretrained(
@@ -175,7 +186,7 @@ def read_encoder(settings: OtherSettings, arrays: NamedArrays, config: Mapping[s
                 config=described,
                 state_dict=_state(model_type, arrays, model_class),
                 dtype=torch.float32,
-                attn_implementation=NAME if model_type in PACKED else "eager",
+                attn_implementation=NAME if is_packed else None,
                 ignore_mismatched_sizes=True,  # then the report names them
                 output_loading_info=True,
                 local_files_only=True,
@@ -192,18 +203,23 @@ def _model_class(model_type: str, config: Any) -> Any:
     if model_type in ENCODER_ONLY:
         module, name = ENCODER_ONLY[model_type]
         return getattr(import_module(f"transformers.models.{module}.modeling_{module}"), name)
-    return transformers.MODEL_MAPPING[type(config)]
+    found = transformers.MODEL_MAPPING[type(config)]
+    return found[0] if isinstance(found, list | tuple) else found
 
 
 def _state(model_type: str, arrays: NamedArrays, model_class: Any) -> dict[str, Tensor]:
-    """The weights as ``model_class`` calls them: an encoder that is no model of its own has no prefix for itself."""
-    state = {name: torch.from_numpy(arrays[name]) for name in arrays}
-    if model_type not in ENCODER_ONLY or not model_class.__name__.endswith("Encoder"):
+    """The weights as ``model_class`` calls them, without those of a decoder that is not computed."""
+    state = {name: torch.from_numpy(np.require(arrays[name], requirements="W")) for name in arrays}
+    if model_type not in ENCODER_ONLY:
         return state
-    state = {name.removeprefix("model."): tensor for name, tensor in state.items()}
-    own = {name.removeprefix("encoder."): tensor for name, tensor in state.items() if name.startswith("encoder.")}
-    if "shared.weight" in state:  # by the encoder and the decoder
-        own.setdefault("embed_tokens.weight", state["shared.weight"])
+    state = {name: tensor for name, tensor in state.items() if "decoder" not in name.split(".")}
+    own = {name.partition("encoder.")[2]: tensor for name, tensor in state.items() if "encoder." in name}
+    if model_class.__name__.endswith("EncoderModel") or not own:
+        return state
+    # An encoder that is no model of its own has no prefix; its embeddings are the decoder's too.
+    shared = next((name for name in state if name.endswith(("shared.weight", "word_embeddings.weight"))), None)
+    if shared is not None:
+        own.setdefault("word_embeddings.weight" if "word" in shared else "embed_tokens.weight", state[shared])
     return own
 
 
