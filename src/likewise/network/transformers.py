@@ -1,0 +1,345 @@
+"""Every architecture that has no module of its own here, computed by Hugging Face Transformers.
+
+Packed tokens come in and one vector per token goes out, as with the library's own encoders, in one of three ways:
+- packed, where Transformers lets us compute the attention ourselves, text by text (PACKED);
+- padded, where padding is known to change no result (PADDED);
+- texts of one length at a time, for any other architecture: this is right whatever it does with padding.
+"""
+
+import inspect
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from importlib import import_module
+from pathlib import Path
+from threading import RLock
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from likewise.checkpoint.arrays import read_arrays
+from likewise.checkpoint.other_settings import OtherSettings
+from likewise.checkpoint.values import shortened
+from likewise.extras import extra
+from likewise.network.packed import PackedTokens
+
+ATTENTION = "likewise_packed"  # what the attention over packed texts is called in Transformers' registry
+
+# "model_type" in config.json; each of these is held to Transformers' own result by tests/network/test_transformers.py.
+PACKED = frozenset(
+    {"eurobert", "gemma", "gemma2", "gemma3_text", "granite", "llama", "mistral", "olmo", "olmo2", "phi", "phi3"}
+    | {"qwen2", "qwen3", "smollm3", "starcoder2"}
+)
+PADDED = frozenset(
+    {"albert", "bart", "data2vec-text", "deberta", "deberta-v2", "gpt2", "gpt_neox", "longt5", "marian", "mt5", "opt"}
+    | {"roformer", "t5", "t5gemma", "umt5", "xlm", "xlnet"}
+)
+
+# Of these encoder-decoders only the encoder is computed: "model_type" → (module of Transformers, class).
+ENCODER_ONLY: dict[str, tuple[str, str]] = {
+    "blenderbot": ("blenderbot", "BlenderbotEncoder"),
+    "blenderbot-small": ("blenderbot_small", "BlenderbotSmallEncoder"),
+    "longt5": ("longt5", "LongT5EncoderModel"),
+    "m2m_100": ("m2m_100", "M2M100Encoder"),
+    "marian": ("marian", "MarianEncoder"),
+    "mt5": ("mt5", "MT5EncoderModel"),
+    "pegasus": ("pegasus", "PegasusEncoder"),
+    "pegasus_x": ("pegasus_x", "PegasusXEncoder"),
+    "prophetnet": ("prophetnet", "ProphetNetEncoder"),
+    "switch_transformers": ("switch_transformers", "SwitchTransformersEncoderModel"),
+    "t5": ("t5", "T5EncoderModel"),
+    "t5gemma": ("t5gemma", "T5GemmaEncoderModel"),
+    "umt5": ("umt5", "UMT5EncoderModel"),
+}
+
+Runs = Sequence[tuple[int, int]]  # (texts, tokens of each) for each run of neighbouring texts of one length
+
+# Some configurations make Transformers change a module while it computes; then one thread at a time computes.
+_ALONE = RLock()
+
+
+class TransformersEncoder(nn.Module):
+    """Packed tokens → one vector per token, by a model of Transformers."""
+
+    def __init__(self, settings: OtherSettings, backbone: nn.Module):
+        super().__init__()
+        self.settings = settings
+        self.backbone: Any = backbone
+        self.accepted = frozenset(inspect.signature(backbone.forward).parameters)
+        rope = getattr(backbone.config, "rope_parameters", None) or getattr(backbone.config, "rope_scaling", None)
+        self.depends_on_length = "longrope" in str(rope)  # other frequencies for long texts, kept on the module
+
+    def forward(self, tokens: PackedTokens) -> Tensor:
+        """(tokens,) → (tokens, hidden), float32."""
+        with _ALONE if self.depends_on_length else nullcontext():
+            return self._states(tokens, all_layers=False)[0]
+
+    def all_layers(self, tokens: PackedTokens) -> list[Tensor]:
+        """(tokens,) → (layers + 1) times (tokens, hidden), float32: the embeddings and what each layer gives."""
+        with _ALONE:  # Transformers 4 replaces the forward of each layer to collect what it gives
+            return self._states(tokens, all_layers=True)
+
+    @staticmethod
+    def parted(arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """This module's arrays → named arrays, as they are stored."""
+        return {name.removeprefix("backbone."): array for name, array in arrays.items()}
+
+    def _states(self, tokens: PackedTokens, all_layers: bool) -> list[Tensor]:
+        if not len(tokens.ids):  # its shapes are those of any text
+            one = torch.full((1,), self.settings.padding_id, dtype=torch.int32, device=tokens.ids.device)
+            text = PackedTokens(one, torch.tensor([0, 1], dtype=torch.int32, device=one.device), 1)
+            return [states[:0] for states in self._states(text, all_layers)]
+        lengths, counts = torch.unique_consecutive(tokens.lengths, return_counts=True)
+        runs = [(texts, n) for n, texts in zip(lengths.tolist(), counts.tolist(), strict=True) if n]
+        segments = self._segments(tokens)
+        if self.settings.model_type in PACKED and not self.depends_on_length:
+            return self._packed(tokens, runs, all_layers)
+        if self.settings.model_type in PADDED and not self.depends_on_length:
+            return self._padded(tokens.ids, segments, runs, all_layers)
+        sizes = [texts * length for texts, length in runs]
+        parts = zip(tokens.ids.split(sizes), segments.split(sizes) if segments is not None else [None] * len(runs),
+                    runs, strict=True)
+        states = [self._padded(ids, kinds, [run], all_layers) for ids, kinds, run in parts]
+        return [torch.cat(layer) for layer in zip(*states, strict=True)]
+
+    def _packed(self, tokens: PackedTokens, runs: Runs, all_layers: bool) -> list[Tensor]:
+        """All texts as one row, which the attention alone takes apart."""
+        inputs = {"input_ids": tokens.ids.long()[None], "position_ids": tokens.places().long()[None]}
+        return [states[0] for states in self._computed(inputs | {"packed_runs": runs}, all_layers)]
+
+    def _padded(self, ids: Tensor, segments: Tensor | None, runs: Runs, all_layers: bool) -> list[Tensor]:
+        """Each text as a row; ``ids`` and ``segments`` (tokens,)."""
+        lengths = torch.tensor([length for texts, length in runs for _ in range(texts)], device=ids.device)
+        # A mask of ones too: without one, some architectures take each padding token spelt out in a text for padding.
+        mask = torch.arange(int(max(length for _, length in runs)), device=ids.device) < lengths[:, None]
+
+        def padded(values: Tensor, filler: int) -> Tensor:  # (tokens,) → (texts, longest)
+            return torch.full(mask.shape, filler, device=ids.device).masked_scatter(mask, values.long())
+
+        inputs = {"input_ids": padded(ids, self.settings.padding_id)}
+        if "attention_mask" in self.accepted:
+            inputs["attention_mask"] = mask.long()
+        if segments is not None and "token_type_ids" in self.accepted:
+            inputs["token_type_ids"] = padded(segments, 0)
+        return [states[mask] for states in self._computed(inputs, all_layers)]
+
+    def _computed(self, inputs: dict[str, Any], all_layers: bool) -> list[Tensor]:
+        if not all_layers:
+            return [self.backbone(**inputs, return_dict=True).last_hidden_state.float()]
+        outputs = self.backbone(**inputs, return_dict=True, output_hidden_states=True)
+        states = getattr(outputs, "encoder_hidden_states", None) or outputs.hidden_states
+        return [layer.float() for layer in states]
+
+    def _segments(self, tokens: PackedTokens) -> Tensor | None:
+        """(tokens,): XLNet's tokenizer puts the last token of each text, <cls>, into a segment of its own, 2."""
+        if tokens.segments is not None or self.settings.model_type != "xlnet":
+            return tokens.segments
+        segments = torch.zeros_like(tokens.ids)
+        segments[tokens.offsets[1:][tokens.lengths > 0] - 1] = 2
+        return segments
+
+
+def attention_by_text(
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: None,
+    *,
+    packed_runs: Runs,
+    scaling: float | None = None,
+    dropout: float = 0.0,
+    sliding_window: int | None = None,
+    softcap: float | None = None,
+    **unused: Any,
+) -> tuple[Tensor, None]:
+    """Attention within each text, in the form that Transformers' registry asks for.
+
+    query (1, heads, tokens, width); key, value (1, key heads, tokens, width); the result (1, tokens, heads, width).
+    ``softcap`` bounds the scores by softcap · tanh(score / softcap) (Gemma Team 2024, section 2).
+    """
+    settings: Any = module.config
+    causal = bool(getattr(module, "is_causal", True)) and getattr(settings, "is_causal", None) is not False
+    mixed, start = [], 0
+    for texts, length in packed_runs:
+        run = slice(start, start + texts * length)
+        parts = (  # each (texts, heads, length, width)
+            tensor[0, :, run].unflatten(1, (texts, length)).transpose(0, 1) for tensor in (query, key, value)
+        )
+        allowed = _within_window(length, sliding_window, causal, query.device)
+        if softcap is None:
+            text = _attention(*parts, allowed, causal, scaling, dropout)
+        else:
+            text = _capped_attention(*parts, allowed, causal, scaling, dropout, softcap)
+        mixed.append(text.transpose(1, 2).flatten(0, 1))  # (texts * length, heads, width)
+        start = run.stop
+    return torch.cat(mixed)[None], None
+
+
+def _within_window(length: int, window: int | None, causal: bool, device: torch.device) -> Tensor | None:
+    """(length, length): which keys each query sees; none where that is every one, or every earlier one."""
+    if window is None or length <= window:
+        return None
+    places = torch.arange(length, device=device)
+    distance = places[:, None] - places
+    return (distance >= 0) & (distance < window) if causal else distance.abs() < window
+
+
+def _attention(
+    query: Tensor, key: Tensor, value: Tensor, allowed: Tensor | None, causal: bool, scaling: float | None, dropout: float
+) -> Tensor:
+    if allowed is not None:  # with both a mask and shared keys, the only kernel of CUDA's keeps all scores
+        key, value = _for_each_head(query, key, value)
+    return F.scaled_dot_product_attention(
+        query, key, value, allowed, dropout, causal and allowed is None, scale=scaling, enable_gqa=allowed is None
+    )
+
+
+def _capped_attention(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    allowed: Tensor | None,
+    causal: bool,
+    scaling: float | None,
+    dropout: float,
+    softcap: float,
+) -> Tensor:
+    key, value = _for_each_head(query, key, value)
+    scale = query.shape[-1] ** -0.5 if scaling is None else scaling
+    scores = (query @ key.mT).float() * scale  # (texts, heads, length, length)
+    scores = softcap * torch.tanh(scores / softcap)
+    if allowed is None and causal:
+        allowed = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).tril()
+    if allowed is not None:
+        scores = scores.masked_fill(~allowed, -torch.inf)
+    return F.dropout(scores.softmax(-1), dropout).to(value.dtype) @ value
+
+
+def _for_each_head(query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+    shared = query.shape[1] // key.shape[1]  # heads that share one key and value (Ainslie et al. 2023)
+    return key.repeat_interleave(shared, 1), value.repeat_interleave(shared, 1)
+
+
+def read_encoder(settings: OtherSettings, folder: Path, config: Mapping[str, Any]) -> TransformersEncoder:
+    """The encoder in ``folder``, in float32, as Transformers knows it; ``config`` is its config.json.
+
+    No code of the checkpoint is run, and nothing is fetched.
+
+    Raises:
+        FileNotFoundError: The folder holds no weights.
+        ImportError: Transformers is not installed.
+        ValueError: Transformers does not know the architecture, or weights are missing, damaged or of other shapes.
+    """
+    model_type = settings.model_type
+    with extra("transformers", f"The architecture {model_type!r}"):
+        import transformers
+    if model_type not in transformers.CONFIG_MAPPING:
+        own = " but by code of its own, which is never run" if "auto_map" in config else ""
+        raise ValueError(
+            f"{folder}: the architecture {model_type!r} is not computed here nor by Transformers "
+            f"{transformers.__version__}{own}; a newer Transformers may know it"
+        )
+    arrays = read_arrays(folder)
+    with _silent():
+        try:
+            described = transformers.CONFIG_MAPPING[model_type].from_dict(dict(config))
+            described.use_cache = False
+            model_class = _model_class(described)
+        except Exception as error:  # each configuration class checks in its own way
+            raise ValueError(f"{folder / 'config.json'} describes no {model_type}: {_line(error)}") from error
+        if model_type in ENCODER_ONLY:
+            described.is_encoder_decoder = False
+        if model_type in PACKED:
+            transformers.AttentionInterface.register(ATTENTION, attention_by_text)
+        try:
+            backbone, report = model_class.from_pretrained(
+                None,
+                config=described,
+                state_dict={name: _tensor(array) for name, array in _encoder_arrays(arrays, model_class).items()},
+                dtype=torch.float32,
+                attn_implementation=ATTENTION if model_type in PACKED else None,
+                ignore_mismatched_sizes=True,  # then the report names them
+                output_loading_info=True,
+                local_files_only=True,
+            )
+        except Exception as error:
+            raise ValueError(f"{arrays.origin} with its config.json makes no {model_type}: {_line(error)}") from error
+    _check(report, str(arrays.origin))
+    return TransformersEncoder(settings, backbone)
+
+
+def _model_class(config: Any) -> Any:
+    """The class of Transformers that computes token vectors from ``config``."""
+    import transformers
+
+    if config.model_type in ENCODER_ONLY:
+        module, name = ENCODER_ONLY[config.model_type]
+        return getattr(import_module(f"transformers.models.{module}.modeling_{module}"), name)
+    found = transformers.MODEL_MAPPING[type(config)]
+    return found[0] if isinstance(found, list | tuple) else found
+
+
+def _encoder_arrays(arrays: Mapping[str, NDArray[Any]], model_class: Any) -> dict[str, NDArray[Any]]:
+    """The arrays without those of a decoder; where the class is an encoder alone, under the names that it has."""
+    if not model_class.__name__.endswith(("Encoder", "EncoderModel")):
+        return dict(arrays)
+    kept = {name: array for name, array in arrays.items() if "decoder" not in name.split(".")}
+    if model_class.__name__.endswith("EncoderModel"):
+        return kept
+    inside = {name.split("encoder.", 1)[1]: array for name, array in kept.items() if "encoder." in name}
+    if not inside:  # saved as an encoder alone
+        return kept
+    embeddings = next((name for name in kept if name.endswith(("shared.weight", "word_embeddings.weight"))), None)
+    if embeddings is not None:  # the encoder and the decoder share them
+        own = "word_embeddings.weight" if "word_embeddings" in embeddings else "embed_tokens.weight"
+        inside.setdefault(own, kept[embeddings])
+    return inside
+
+
+def _tensor(array: NDArray[Any]) -> Tensor:
+    return torch.from_numpy(np.require(array, requirements="W"))
+
+
+def _check(report: Mapping[str, Any], origin: str) -> None:
+    if mismatched := sorted(report["mismatched_keys"]):
+        name, stored, expected = mismatched[0]
+        raise ValueError(
+            f"{origin}: the array {name} has the shape {tuple(stored)}, but config.json means {tuple(expected)}"
+        )
+    # The pooler computes what no sentence embedding uses, and sentence-transformers' own models often lack it.
+    missing = sorted(name for name in report["missing_keys"] if "pooler" not in name)
+    if missing:
+        raise ValueError(f"{origin} lacks {len(missing)} of the arrays the model needs, such as {missing[0]}")
+    if report["error_msgs"]:
+        raise ValueError(f"{origin} cannot be read: {shortened(report['error_msgs'][0])}")
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """Without the progress bars and warnings of Transformers."""
+    from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars
+    from transformers.utils import logging
+
+    verbosity, had_bars, hub_had_none = (
+        logging.get_verbosity(),
+        logging.is_progress_bar_enabled(),
+        are_progress_bars_disabled(),
+    )
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if had_bars:
+            logging.enable_progress_bar()
+        if hub_had_none:  # Transformers switches the hub's with its own
+            disable_progress_bars()
+
+
+def _line(error: Exception) -> str:
+    return f"{type(error).__name__}: {shortened(' '.join(str(error).split()))}"
