@@ -38,6 +38,9 @@ PADDED = frozenset(
     | {"roformer", "t5", "t5gemma", "umt5", "xlm", "xlnet"}
 )
 
+# Under autocast DeBERTa masks bfloat16 scores with float32's lowest number, which torch refuses.
+FLOAT32_ONLY = frozenset({"deberta"})
+
 # Of these encoder-decoders only the encoder is computed: "model_type" → (module of Transformers, class).
 ENCODER_ONLY: dict[str, tuple[str, str]] = {
     "blenderbot": ("blenderbot", "BlenderbotEncoder"),
@@ -69,12 +72,12 @@ class TransformersEncoder(nn.Module):
         self.settings = settings
         self.backbone: Any = backbone
         self.accepted = frozenset(inspect.signature(backbone.forward).parameters)
-        rope = getattr(backbone.config, "rope_parameters", None) or getattr(backbone.config, "rope_scaling", None)
-        self.depends_on_length = "longrope" in str(rope)  # other frequencies for long texts, kept on the module
+        self.changes_itself = changes_itself(backbone.config)
+        self.float32_only = settings.model_type in FLOAT32_ONLY
 
     def forward(self, tokens: PackedTokens) -> Tensor:
         """(tokens,) → (tokens, hidden), float32."""
-        with _ALONE if self.depends_on_length else nullcontext():
+        with _ALONE if self.changes_itself else nullcontext():
             return self._states(tokens, all_layers=False)[0]
 
     def all_layers(self, tokens: PackedTokens) -> list[Tensor]:
@@ -94,15 +97,17 @@ class TransformersEncoder(nn.Module):
             return [states[:0] for states in self._states(text, all_layers)]
         lengths, counts = torch.unique_consecutive(tokens.lengths, return_counts=True)
         runs = [(texts, n) for n, texts in zip(lengths.tolist(), counts.tolist(), strict=True) if n]
-        segments = self._segments(tokens)
-        if self.settings.model_type in PACKED and not self.depends_on_length:
+        if self.backbone.config._attn_implementation == ATTENTION:
             return self._packed(tokens, runs, all_layers)
-        if self.settings.model_type in PADDED and not self.depends_on_length:
+        segments = self._segments(tokens)
+        if self.settings.model_type in PADDED:
             return self._padded(tokens.ids, segments, runs, all_layers)
-        sizes = [texts * length for texts, length in runs]
-        parts = zip(tokens.ids.split(sizes), segments.split(sizes) if segments is not None else [None] * len(runs),
-                    runs, strict=True)
-        states = [self._padded(ids, kinds, [run], all_layers) for ids, kinds, run in parts]
+        states, start = [], 0
+        for texts, length in runs:
+            run = slice(start, start + texts * length)
+            kinds = None if segments is None else segments[run]
+            states.append(self._padded(tokens.ids[run], kinds, [(texts, length)], all_layers))
+            start = run.stop
         return [torch.cat(layer) for layer in zip(*states, strict=True)]
 
     def _packed(self, tokens: PackedTokens, runs: Runs, all_layers: bool) -> list[Tensor]:
@@ -127,10 +132,12 @@ class TransformersEncoder(nn.Module):
         return [states[mask] for states in self._computed(inputs, all_layers)]
 
     def _computed(self, inputs: dict[str, Any], all_layers: bool) -> list[Tensor]:
+        kind = inputs["input_ids"].device.type
+        with torch.autocast(kind, enabled=False) if self.float32_only else nullcontext():
+            outputs = self.backbone(**inputs, return_dict=True, output_hidden_states=all_layers)
         if not all_layers:
-            return [self.backbone(**inputs, return_dict=True).last_hidden_state.float()]
-        outputs = self.backbone(**inputs, return_dict=True, output_hidden_states=True)
-        states = getattr(outputs, "encoder_hidden_states", None) or outputs.hidden_states
+            return [outputs.last_hidden_state.float()]
+        states = getattr(outputs, "decoder_hidden_states", None) or outputs.hidden_states
         return [layer.float() for layer in states]
 
     def _segments(self, tokens: PackedTokens) -> Tensor | None:
@@ -140,6 +147,12 @@ class TransformersEncoder(nn.Module):
         segments = torch.zeros_like(tokens.ids)
         segments[tokens.offsets[1:][tokens.lengths > 0] - 1] = 2
         return segments
+
+
+def changes_itself(config: Any) -> bool:
+    """Whether the module keeps other position frequencies once it has seen a long text (LongRoPE, Ding et al. 2024)."""
+    rope = getattr(config, "rope_parameters", None) or getattr(config, "rope_scaling", None)
+    return "longrope" in str(rope)
 
 
 def attention_by_text(
@@ -166,14 +179,23 @@ def attention_by_text(
     mixed, start = [], 0
     for texts, length in packed_runs:
         run = slice(start, start + texts * length)
-        parts = (  # each (texts, heads, length, width)
-            tensor[0, :, run].unflatten(1, (texts, length)).transpose(0, 1) for tensor in (query, key, value)
-        )
+        inputs = [tensor[0, :, run].unflatten(1, (texts, length)).transpose(0, 1) for tensor in (query, key, value)]
         allowed = _within_window(length, sliding_window, causal, query.device)
+        if allowed is not None or softcap is not None:  # with a mask, CUDA's quick kernels want a key for each head
+            shared = inputs[0].shape[1] // inputs[1].shape[1]  # heads to a key and value (Ainslie et al. 2023)
+            inputs[1:] = [tensor.repeat_interleave(shared, 1) for tensor in inputs[1:]]
+        q, k, v = inputs  # each (texts, heads, length, width)
         if softcap is None:
-            text = _attention(*parts, allowed, causal, scaling, dropout)
+            text = F.scaled_dot_product_attention(
+                q, k, v, allowed, dropout, causal and allowed is None, scale=scaling, enable_gqa=allowed is None
+            )
         else:
-            text = _capped_attention(*parts, allowed, causal, scaling, dropout, softcap)
+            scores = _capped(q @ k.mT, softcap, q.shape[-1] ** -0.5 if scaling is None else scaling)
+            if allowed is None and causal:
+                allowed = torch.ones(length, length, dtype=torch.bool, device=q.device).tril()
+            if allowed is not None:
+                scores = scores.masked_fill(~allowed, -torch.inf)
+            text = F.dropout(scores.softmax(-1), dropout).to(v.dtype) @ v
         mixed.append(text.transpose(1, 2).flatten(0, 1))  # (texts * length, heads, width)
         start = run.stop
     return torch.cat(mixed)[None], None
@@ -188,40 +210,8 @@ def _within_window(length: int, window: int | None, causal: bool, device: torch.
     return (distance >= 0) & (distance < window) if causal else distance.abs() < window
 
 
-def _attention(
-    query: Tensor, key: Tensor, value: Tensor, allowed: Tensor | None, causal: bool, scaling: float | None, dropout: float
-) -> Tensor:
-    if allowed is not None:  # with both a mask and shared keys, the only kernel of CUDA's keeps all scores
-        key, value = _for_each_head(query, key, value)
-    return F.scaled_dot_product_attention(
-        query, key, value, allowed, dropout, causal and allowed is None, scale=scaling, enable_gqa=allowed is None
-    )
-
-
-def _capped_attention(
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    allowed: Tensor | None,
-    causal: bool,
-    scaling: float | None,
-    dropout: float,
-    softcap: float,
-) -> Tensor:
-    key, value = _for_each_head(query, key, value)
-    scale = query.shape[-1] ** -0.5 if scaling is None else scaling
-    scores = (query @ key.mT).float() * scale  # (texts, heads, length, length)
-    scores = softcap * torch.tanh(scores / softcap)
-    if allowed is None and causal:
-        allowed = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).tril()
-    if allowed is not None:
-        scores = scores.masked_fill(~allowed, -torch.inf)
-    return F.dropout(scores.softmax(-1), dropout).to(value.dtype) @ value
-
-
-def _for_each_head(query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
-    shared = query.shape[1] // key.shape[1]  # heads that share one key and value (Ainslie et al. 2023)
-    return key.repeat_interleave(shared, 1), value.repeat_interleave(shared, 1)
+def _capped(scores: Tensor, softcap: float, scaling: float) -> Tensor:
+    return softcap * torch.tanh(scores.float() * scaling / softcap)
 
 
 def read_encoder(settings: OtherSettings, folder: Path, config: Mapping[str, Any]) -> TransformersEncoder:
@@ -253,7 +243,8 @@ def read_encoder(settings: OtherSettings, folder: Path, config: Mapping[str, Any
             raise ValueError(f"{folder / 'config.json'} describes no {model_type}: {_line(error)}") from error
         if model_type in ENCODER_ONLY:
             described.is_encoder_decoder = False
-        if model_type in PACKED:
+        packed = model_type in PACKED and not changes_itself(described)
+        if packed:
             transformers.AttentionInterface.register(ATTENTION, attention_by_text)
         try:
             backbone, report = model_class.from_pretrained(
@@ -261,7 +252,7 @@ def read_encoder(settings: OtherSettings, folder: Path, config: Mapping[str, Any
                 config=described,
                 state_dict={name: _tensor(array) for name, array in _encoder_arrays(arrays, model_class).items()},
                 dtype=torch.float32,
-                attn_implementation=ATTENTION if model_type in PACKED else None,
+                attn_implementation=ATTENTION if packed else None,
                 ignore_mismatched_sizes=True,  # then the report names them
                 output_loading_info=True,
                 local_files_only=True,
@@ -321,14 +312,11 @@ def _check(report: Mapping[str, Any], origin: str) -> None:
 @contextmanager
 def _silent() -> Iterator[None]:
     """Without the progress bars and warnings of Transformers."""
-    from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars
+    from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars
     from transformers.utils import logging
 
-    verbosity, had_bars, hub_had_none = (
-        logging.get_verbosity(),
-        logging.is_progress_bar_enabled(),
-        are_progress_bars_disabled(),
-    )
+    verbosity, had_bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    hub_had_none = are_progress_bars_disabled()
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     try:
