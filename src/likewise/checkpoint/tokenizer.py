@@ -10,6 +10,8 @@ from tokenizers.implementations.byte_level_bpe import ByteLevelBPETokenizer
 from tokenizers.processors import RobertaProcessing
 
 from likewise.checkpoint.settings import read_object
+from likewise.checkpoint.values import shortened
+from likewise.extras import extra
 
 # The files that make up a tokenizer, in every generation of the format; saving copies those that are there.
 TOKENIZER_FILES = (
@@ -22,31 +24,36 @@ TOKENIZER_FILES = (
     "merges.txt",
     "sentencepiece.bpe.model",
     "spiece.model",
+    "spm.model",
     "tokenizer.model",
+    "source.spm",
+    "target.spm",
+    "bpe_encoder.bin",
+    "prophetnet.tokenizer",
 )
 
 
 def read_tokenizer(folder: Path, lower_case: bool = False) -> Tokenizer:
     """The tokenizer in ``folder``: tokenizer.json, or the older vocab.txt (BERT) or vocab.json, merges.txt (RoBERTa).
 
+    What other architectures had before tokenizer.json, such as spiece.model, is read by Transformers.
     ``lower_case`` lower-cases each text first, as "do_lower_case" in sentence_bert_config.json asks.
 
     Raises:
-        FileNotFoundError: None of these files is there.
+        FileNotFoundError: No file of a tokenizer is there.
+        ImportError: Transformers has to read it, and is not installed.
         ValueError: A file is damaged.
     """
-    files = next((files for files in READERS if all((folder / file).is_file() for file in files)), None)
-    if files is None:
-        raise FileNotFoundError(
-            f"{folder} holds no tokenizer: no tokenizer.json, vocab.txt or vocab.json with merges.txt is in it; "
-            "with the transformers package, AutoTokenizer.from_pretrained(folder).save_pretrained(folder) may make it"
-        )
     settings = tokenizer_settings(folder)
-    try:
-        tokenizer = READERS[files](*(str(folder / file) for file in files), settings)
-    except Exception as error:  # the tokenizers library raises plain Exception
-        damaged = " with ".join([str(folder / files[0]), *files[1:]])
-        raise ValueError(f"{damaged} makes no tokenizer: {error}; fetch it again") from error
+    files = next((files for files in READERS if all((folder / file).is_file() for file in files)), None)
+    if files is None or ("merges.txt" in files and not _is_roberta(folder)):
+        tokenizer = _by_transformers(folder)
+    else:
+        try:
+            tokenizer = READERS[files](*(str(folder / file) for file in files), settings)
+        except Exception as error:  # the tokenizers library raises plain Exception
+            damaged = " with ".join([str(folder / files[0]), *files[1:]])
+            raise ValueError(f"{damaged} makes no tokenizer: {error}; fetch it again") from error
     tokenizer.no_truncation()  # all-MiniLM-L6-v2 cuts at 128 tokens here, half of its own limit,
     tokenizer.no_padding()  # and pads every text to 128
     if lower_case:
@@ -59,6 +66,30 @@ def tokenizer_settings(folder: Path) -> dict[str, Any]:
     """tokenizer_config.json, empty where there is none."""
     path = folder / "tokenizer_config.json"
     return read_object(path) if path.is_file() else {}
+
+
+def _is_roberta(folder: Path) -> bool:
+    """Whether the vocabulary has RoBERTa's ends; only their own code knows what GPT-2, Qwen or DeBERTa put there."""
+    vocabulary = (folder / "vocab.json").read_bytes()
+    return all(f'"{token}"'.encode() in vocabulary for token in ROBERTA_ENDS)
+
+
+def _by_transformers(folder: Path) -> Tokenizer:
+    found = [name for name in TOKENIZER_FILES if name != "tokenizer_config.json" and (folder / name).is_file()]
+    if not found:
+        raise FileNotFoundError(
+            f"{folder} holds no tokenizer: no tokenizer.json, vocab.txt or vocab.json with merges.txt is in it"
+        )
+    origin = " with ".join([str(folder / found[0]), *found[1:]])
+    with extra("transformers", f"The tokenizer in {folder}, which has no tokenizer.json,"):
+        import transformers
+    try:
+        read = transformers.AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+        tokenizer: Tokenizer = read.backend_tokenizer
+    except Exception as error:  # each tokenizer's class fails in its own way
+        reason = shortened(" ".join(str(error).split()))
+        raise ValueError(f"{origin} makes no tokenizer that Transformers can convert: {reason}") from error
+    return tokenizer
 
 
 def _from_json(file: str, settings: dict[str, Any]) -> Tokenizer:
@@ -78,9 +109,9 @@ def _wordpiece(vocabulary: str, settings: dict[str, Any]) -> Tokenizer:
 def _byte_level(vocabulary: str, merges: str, settings: dict[str, Any]) -> Tokenizer:
     prefix_space = bool(settings.get("add_prefix_space", False))
     tokenizer: Tokenizer = ByteLevelBPETokenizer(vocabulary, merges, add_prefix_space=prefix_space)._tokenizer
-    first, last = (tokenizer.token_to_id(token) for token in ("<s>", "</s>"))
+    first, last = (tokenizer.token_to_id(token) for token in ROBERTA_ENDS)
     if first is None or last is None:
-        raise ValueError("<s> or </s> is not in the vocabulary, so it is not RoBERTa's")
+        raise ValueError("<s> or </s> is not in the vocabulary")
     tokenizer.post_processor = RobertaProcessing(("</s>", last), ("<s>", first), add_prefix_space=prefix_space)
     tokenizer.add_special_tokens(
         [t for t in ("<s>", "</s>", "<unk>", "<pad>", "<mask>") if tokenizer.token_to_id(t) is not None]
@@ -88,6 +119,7 @@ def _byte_level(vocabulary: str, merges: str, settings: dict[str, Any]) -> Token
     return tokenizer
 
 
+ROBERTA_ENDS = ("<s>", "</s>")
 READERS: dict[tuple[str, ...], Callable[..., Tokenizer]] = {  # the files of each generation, the newest first
     ("tokenizer.json",): _from_json,
     ("vocab.txt",): _wordpiece,

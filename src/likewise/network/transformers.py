@@ -252,7 +252,8 @@ def read_encoder(settings: OtherSettings, folder: Path, config: Mapping[str, Any
                 config=described,
                 state_dict={name: _tensor(array) for name, array in _encoder_arrays(arrays, model_class).items()},
                 dtype=torch.float32,
-                attn_implementation=ATTENTION if packed else None,
+                # Transformers 4 leaves T5Gemma's softcap out of its quick attention.
+                attn_implementation=ATTENTION if packed else "eager" if model_type == "t5gemma" else None,
                 ignore_mismatched_sizes=True,  # then the report names them
                 output_loading_info=True,
                 local_files_only=True,
