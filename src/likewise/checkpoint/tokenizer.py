@@ -83,6 +83,9 @@ def _by_transformers(folder: Path) -> Tokenizer:
     origin = " with ".join([str(folder / found[0]), *found[1:]])
     with extra("transformers", f"The tokenizer in {folder}, which has no tokenizer.json,"):
         import transformers
+
+        if Path(found[0]).suffix in (".model", ".spm"):
+            import sentencepiece  # noqa: F401  # Transformers would ask for it later, in words of its own
     try:
         read = transformers.AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
         tokenizer: Tokenizer = read.backend_tokenizer
