@@ -15,9 +15,9 @@ def test_sizes_are_those_of_transformers(variant: str) -> None:
 
     model_type, sizes = VARIANTS[variant]
     settings, theirs = other_settings({"model_type": model_type} | sizes), AutoConfig.for_model(model_type, **sizes)
-    text = theirs.get_text_config(encoder=True)
+    text = theirs.encoder if model_type == "t5gemma" else theirs
     assert (settings.hidden, settings.vocabulary) == (text.hidden_size, text.vocab_size)
-    assert settings.padding_id == (theirs.pad_token_id or 0)
+    assert settings.padding_id == sizes.get("pad_token_id", 0)
 
 
 @pytest.mark.parametrize(
@@ -29,6 +29,7 @@ def test_sizes_are_those_of_transformers(variant: str) -> None:
         ({"model_type": "deberta", "max_position_embeddings": -1}, NO_LIMIT),
         ({"model_type": "gpt2", "n_positions": 100}, 100),
         ({"model_type": "llama", "max_position_embeddings": 100, "pad_token_id": -1}, 100),
+        ({"model_type": "longformer", "max_position_embeddings": 4098}, 4096),
         ({"model_type": "data2vec-text", "max_position_embeddings": 514, "pad_token_id": 1}, 512),
     ],
 )
