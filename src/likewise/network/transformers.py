@@ -298,6 +298,8 @@ def _tensor(array: NDArray[Any]) -> Tensor:
 
 def _check(report: Mapping[str, Any], origin: str) -> None:
     if mismatched := sorted(report["mismatched_keys"]):
+        if isinstance(mismatched[0], str):  # Transformers 4 tells the name only
+            raise ValueError(f"{origin}: the array {mismatched[0]} has another shape than config.json means")
         name, stored, expected = mismatched[0]
         raise ValueError(
             f"{origin}: the array {name} has the shape {tuple(stored)}, but config.json means {tuple(expected)}"
