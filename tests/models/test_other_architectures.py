@@ -9,14 +9,14 @@ import pytest
 
 from likewise import SentenceTransformer, models
 from tests.other_checkpoints import save_other_encoder
-from tests.tiny_checkpoints import save_tokenizer
+from tests.tiny_checkpoints import save_tokenizer, vocabulary
 
 TEXTS = ["The kettle boils.", "", "It was late, and the train was not in the station.", "tea"] * 3
 
 
 @pytest.mark.parametrize("variant", ["qwen3", "t5", "deberta", "deberta-v2", "marian"])
 def test_a_model_is_encoded_and_saved(variant: str, tmp_path: Path) -> None:
-    save_other_encoder(tmp_path / "model", variant)
+    save_other_encoder(tmp_path / "model", variant, vocab_size=len(vocabulary()))
     save_tokenizer(tmp_path / "model")
     source = models.Transformer(tmp_path / "model")
     modules: list[models.Module] = [source, models.Pooling(source.get_embedding_dimension(), "lasttoken")]
@@ -38,7 +38,7 @@ def test_a_model_is_encoded_and_saved(variant: str, tmp_path: Path) -> None:
 
 
 def test_a_decoder_without_modules_json_gives_its_last_tokens_vector(tmp_path: Path) -> None:
-    save_other_encoder(tmp_path, "qwen3")
+    save_other_encoder(tmp_path, "qwen3", vocab_size=len(vocabulary()))
     save_tokenizer(tmp_path)
     config = json.loads((tmp_path / "config.json").read_text(encoding="utf-8"))
     for architecture, causal, pooling in (
