@@ -12,6 +12,7 @@ from tokenizers.processors import RobertaProcessing
 from likewise.checkpoint.settings import read_object
 from likewise.checkpoint.values import reason
 from likewise.extras import extra
+from likewise.tokens import tokenizer_errors
 
 SENTENCE_PIECES = ("spiece.model", "sentencepiece.bpe.model", "spm.model", "tokenizer.model", "source.spm")
 # The files that make up a tokenizer, in every generation of the format; saving copies those that are there.
@@ -47,7 +48,9 @@ def read_tokenizer(folder: Path, lower_case: bool = False) -> Tokenizer:
         raise FileNotFoundError(f"{folder} holds no tokenizer: {', '.join(map(' with '.join, READERS))}: none is there")
     settings = tokenizer_settings(folder)
     try:
-        tokenizer = READERS[files](*(str(folder / file) for file in files), settings)
+        with tokenizer_errors():
+            tokenizer = READERS[files](*(str(folder / file) for file in files), settings)
+            tokenizer.encode("")  # what is wrong with its special tokens is seen only now
     except ImportError:
         raise
     except Exception as error:  # the tokenizers library raises plain Exception

@@ -7,6 +7,7 @@ Packed tokens come in and one vector per token goes out, as with the library's o
 """
 
 import inspect
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from importlib import import_module
@@ -20,7 +21,7 @@ from torch import Tensor, nn
 
 from likewise.checkpoint.arrays import NamedArrays
 from likewise.checkpoint.other_settings import OtherSettings
-from likewise.checkpoint.values import shortened
+from likewise.checkpoint.values import about, shortened
 from likewise.extras import extra
 from likewise.network.packed import PackedTokens
 from likewise.network.registered_attention import NAME, Runs, attention_by_text
@@ -54,6 +55,10 @@ ENCODER_ONLY: dict[str, tuple[str, str]] = {
     "t5gemma": ("t5gemma", "T5GemmaEncoderModel"),
     "umt5": ("umt5", "UMT5EncoderModel"),
 }
+
+# Keys of config.json that count parts of the model …
+COUNTS = re.compile("(num|n)_.*(layer|group|block|expert)|layers$|group_num$|depth$")
+SIZES = re.compile("(size|dim|width|inner|ff|d_model|embd)$")  # … and those that are lengths of its arrays
 
 # Some configurations make Transformers change a module while it computes; then one thread at a time computes.
 _ALONE = RLock()
@@ -168,6 +173,8 @@ def read_encoder(settings: OtherSettings, arrays: NamedArrays, config: Mapping[s
             f"{config_file}: the architecture {model_type!r} is not computed here nor by Transformers "
             f"{transformers.__version__}{own}; a newer Transformers may know it"
         )
+    with about(arrays.origin):
+        _check_sizes(config, arrays)
     with _silent():
         try:
             described = transformers.CONFIG_MAPPING[model_type].from_dict(dict(config))
@@ -196,6 +203,16 @@ def read_encoder(settings: OtherSettings, arrays: NamedArrays, config: Mapping[s
             raise ValueError(f"{arrays.origin} with its config.json makes no {model_type}: {_line(error)}") from error
     _check(report, str(arrays.origin))
     return TransformersEncoder(settings, backbone)
+
+
+def _check_sizes(config: Mapping[str, Any], arrays: NamedArrays) -> None:
+    """Refuse a ``config`` whose model would be far larger than ``arrays``, before Transformers builds it."""
+    widest = max((length for name in arrays for length in arrays.stored(name)[0].shape), default=0)
+    for key, value in config.items():
+        # Mostly a layer or expert has an array of its own; those that share one, as ALBERT's layers do, are few.
+        most = 8 * widest if SIZES.search(key) else max(len(arrays), 512) if COUNTS.search(key) else None
+        if most is not None and isinstance(value, int) and value > most:
+            raise ValueError(f"config.json means {key}={shortened(value)}, but the arrays are those of a smaller model")
 
 
 def _model_class(config: Any) -> Any:
