@@ -24,6 +24,9 @@ Path_ = tuple[str | int, ...]  # the way to a value in a JSON document
 class Damage(Protocol):
     """One thing that is wrong; where an earlier damage took away what it works on, it does nothing."""
 
+    @property
+    def file(self) -> str: ...
+
     def apply(self, files: Damaged) -> None: ...
 
 

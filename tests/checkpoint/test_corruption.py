@@ -18,8 +18,8 @@ from tests.checkpoint.damages import Damage, Damaged, changes_settings_only, dam
 from tests.checkpoint.saved_models import MAKERS, Files, saved_model
 from tests.checkpoint.watched import load, write
 
-CASES = 200  # of each model
-MANY_CASES = 1900
+CASES = 150  # of each model
+MANY_CASES = 1500
 
 
 @dataclass(frozen=True)
