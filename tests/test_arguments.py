@@ -69,7 +69,7 @@ REFUSED: dict[str, list[tuple[dict[str, Any], str]]] = {  # method → arguments
         ({"processor_kwargs": {"max_length": 128}}, "give model_max_length"),
         ({"tokenizer_kwargs": {"max_length": 128}}, "give model_max_length"),
         ({"similarity_fn_name": "maxsim"}, "use one of cosine, dot, euclidean, manhattan"),
-        ({"default_prompt_name": "kettle"}, r"is none of \['document', 'query'\]"),
+        ({"default_prompt_name": "kettle"}, "is none of 'document', 'query'"),
         ({"prompts": ["question: "]}, "must be texts by name"),
         ({"device": "kettle"}, "cannot be used here"),
     ],

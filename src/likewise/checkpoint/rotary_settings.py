@@ -138,6 +138,8 @@ def modernbert_settings(config: Mapping[str, Any]) -> ModernBertSettings:
         if len(names) != layers or not all(isinstance(name, str) and name in known for name in names):
             raise ValueError(f"layer_types must name the attention of each of {layers} layers, not {shortened(types)}")
         is_local = tuple(known[name] for name in names)
+    # Left out it has its default; null meant to Transformers 4 that local layers have the global ones' base.
+    local = "global_rope_theta" if config.get("local_rope_theta", 0) is None else "local_rope_theta"
     return ModernBertSettings(
         model_type="modernbert",
         vocabulary=read.whole("vocab_size"),
@@ -154,7 +156,7 @@ def modernbert_settings(config: Mapping[str, Any]) -> ModernBertSettings:
         is_local=is_local,
         reach=read.whole("local_attention") // 2,
         global_base=_base(config, "full_attention", read.number("global_rope_theta", 1)),
-        local_base=_base(config, "sliding_attention", read.number("local_rope_theta", 1)),
+        local_base=_base(config, "sliding_attention", read.number(local, 1)),
         embedding_dropout=read.share("embedding_dropout"),
         attention_dropout=read.share("attention_dropout"),
         dropout=read.share("mlp_dropout"),

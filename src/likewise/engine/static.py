@@ -43,13 +43,14 @@ class StaticEngine:
         return (table[batch.ids].astype(np.float32) for batch in batches)
 
     def _vectors(self, batch: TokenBatch) -> NDArray[np.float32]:
-        if isinstance(self.source, models.BoW):
-            vectors = word_counts(batch, self.source)
-        else:
-            assert self.table is not None
-            vectors = token_means(batch, self.table)
-        for head in self.heads:
-            vectors = apply(head, vectors)
+        with np.errstate(over="ignore", invalid="ignore"):  # wild weights give wild vectors, as they do in torch
+            if isinstance(self.source, models.BoW):
+                vectors = word_counts(batch, self.source)
+            else:
+                assert self.table is not None
+                vectors = token_means(batch, self.table)
+            for head in self.heads:
+                vectors = apply(head, vectors)
         return vectors
 
 

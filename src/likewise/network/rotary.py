@@ -9,7 +9,7 @@ Rotation = tuple[Tensor, Tensor]  # the cosines and the sines of the angles, eac
 def rotation(places: Tensor, width: int, base: float) -> Rotation:
     """The angles of ``places`` (tokens,): place / base^(2i / width) for the i-th pair of ``width`` dimensions."""
     powers = torch.arange(0, width, 2, device=places.device, dtype=torch.float32) / width  # (width / 2,)
-    angles = places.float()[:, None] / base**powers  # (tokens, width / 2)
+    angles = places.float()[:, None] * (1 / base**powers)  # (tokens, width / 2), rounded as Transformers rounds them
     angles = torch.cat([angles, angles], dim=1)  # (tokens, width): dimension i is paired with i + width / 2
     return angles.cos(), angles.sin()
 
