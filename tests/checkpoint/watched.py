@@ -40,6 +40,7 @@ def _audit(event: str, arguments: tuple[Any, ...]) -> None:
     if not _watching:
         return
     is_written = event == "open" and bool((arguments[2] or 0) & (os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC))
+    is_written = is_written and "__pycache__" not in str(arguments[0])  # of a library that is imported late
     is_secret = event == "open" and str(arguments[0]).startswith("/etc/")
     if is_written or is_secret or event.startswith(FORBIDDEN):
         _seen.append(f"{event}{arguments!r:.300}")

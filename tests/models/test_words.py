@@ -99,8 +99,8 @@ def test_a_words_weight_may_be_that_of_its_lower_case_form() -> None:
         (lambda: models.BoW(["tea", "tea"]), "vocab must hold words, each once"),
         (lambda: models.BoW("tea"), "vocab must be a list of words, not 'tea'"),
         (lambda: models.BoW(["tea", None]), "vocab must be a list of words"),  # type: ignore[list-item]
-        (lambda: models.BoW(["tea"], {"tea": "much"}), "word_weights must be numbers by word"),  # type: ignore[dict-item]
-        (lambda: models.WordWeights(["tea"], {}, True), "unknown_word_weight a number"),
+        (lambda: models.BoW(["tea"], {"tea": "much"}), "the weight of 'tea' must be a number"),  # type: ignore[dict-item]
+        (lambda: models.WordWeights(["tea"], {}, True), "unknown_word_weight must be a number"),
         (
             lambda: models.WordEmbeddings(WhitespaceTokenizer(WORDS), drawn(3, 6)),
             r"each of the 12 words, but .* \(3, 6\)",

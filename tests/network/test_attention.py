@@ -1,5 +1,8 @@
 """Packed attention against the textbook formula in float64, one text at a time."""
 
+from dataclasses import dataclass, replace
+from itertools import product
+
 import numpy as np
 import pytest
 import torch
@@ -13,55 +16,86 @@ from tests.network.batches import LENGTHS, SEEDS
 HEADS, WIDTH = 2, 8
 
 
-def one_text(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-    """Vaswani et al. 2017, equation 1; (length, heads, width) in and out."""
-    weights = (torch.einsum("ihw,jhw->hij", query, key) / query.shape[-1] ** 0.5).softmax(-1)
-    return torch.einsum("hij,jhw->ihw", weights, value)
+KINDS = [(False, None), (True, None), *((False, window) for window in (0, 1, 7, 40, 79))]  # biased, window
 
 
-def text_by_text(packed: Tensor, lengths: list[int]) -> Tensor:
-    """(3, tokens, heads, width) → (tokens, heads, width)."""
-    return torch.cat([one_text(*text) for text in packed.split(lengths, dim=1)])
+@dataclass(frozen=True)
+class Inputs:
+    """Query, key and value, so large that the softmax prefers some tokens clearly, and what a token sees."""
+
+    packed: Tensor  # (3, tokens, heads, width)
+    lengths: list[int]
+    bias: Tensor | None  # (heads, longest, longest)
+    window: int | None
+
+    def at_once(self) -> Tensor:
+        """(tokens, heads, width)."""
+        query, key, value = self.packed
+        longest = max(self.lengths)
+        return packed_attention(query, key, value, offsets(self.lengths), longest, bias=self.bias, window=self.window)
+
+    def text_by_text(self) -> Tensor:
+        """(tokens, heads, width)."""
+        return torch.cat([self.one_text(*text) for text in self.packed.split(self.lengths, dim=1)])
+
+    def one_text(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        """Vaswani et al. 2017, equation 1; (length, heads, width) in and out."""
+        length, _, width = query.shape
+        scores = torch.einsum("ihw,jhw->hij", query, key) / width**0.5
+        if self.bias is not None:
+            scores = scores + self.bias[:, :length, :length]
+        for i, j in product(range(length), repeat=2):
+            if self.window is not None and abs(i - j) > self.window:
+                scores[:, i, j] = -torch.inf
+        return torch.einsum("hij,jhw->ihw", scores.softmax(-1), value)
+
+    def in_float64(self) -> "Inputs":
+        """The same values, without a gradient yet."""
+        bias = None if self.bias is None else self.bias.detach().double().requires_grad_()
+        return replace(self, packed=self.packed.detach().double().requires_grad_(), bias=bias)
+
+    def gradients(self, vectors: Tensor, direction: Tensor) -> tuple[Tensor, ...]:
+        """Of vectors · direction, by the packed tensors and by the bias."""
+        inputs = [self.packed] if self.bias is None else [self.packed, self.bias]
+        return torch.autograd.grad(vectors, inputs, direction)
 
 
 def offsets(lengths: list[int]) -> Tensor:
     return torch.from_numpy(offsets_of(np.array(lengths)))
 
 
-def packed_at_once(packed: Tensor, lengths: list[int]) -> Tensor:
-    """(3, tokens, heads, width) → (tokens, heads, width)."""
-    query, key, value = packed
-    return packed_attention(query, key, value, offsets(lengths), max(lengths))
+def drawn(lengths: list[int], seed: int, biased: bool, window: int | None) -> Inputs:
+    generator = torch.Generator().manual_seed(seed)
+    packed = 1.5 * torch.randn(3, sum(lengths), HEADS, WIDTH, generator=generator)
+    bias = torch.randn(HEADS, max(lengths), max(lengths), generator=generator)
+    return Inputs(packed.requires_grad_(), lengths, bias.requires_grad_() if biased else None, window)
 
 
-def drawn(lengths: list[int], seed: int) -> Tensor:
-    """Query, key and value, so large that the softmax prefers some tokens clearly: (3, tokens, heads, width)."""
-    return 2 * torch.randn(3, sum(lengths), HEADS, WIDTH, generator=torch.Generator().manual_seed(seed))
-
-
-@settings(max_examples=50)
+@pytest.mark.parametrize(("biased", "window"), KINDS)
+@settings(max_examples=20)
 @given(lengths=LENGTHS, seed=SEEDS)
 @example(lengths=[5, 5, 3, 5], seed=0)  # equal lengths, neighbours and not
 @example(lengths=[1, 80, 1, 1], seed=0)
-def test_a_text_attends_to_itself_only(lengths: list[int], seed: int) -> None:
-    packed = drawn(lengths, seed)
-    actual = packed_at_once(packed, lengths)
-    torch.testing.assert_close(actual.double(), text_by_text(packed.double(), lengths), atol=1e-5, rtol=0)
+def test_a_text_attends_to_itself_only(biased: bool, window: int | None, lengths: list[int], seed: int) -> None:
+    inputs = drawn(lengths, seed, biased, window)
+    with torch.no_grad():
+        expected = inputs.in_float64().text_by_text()
+        torch.testing.assert_close(inputs.at_once().double(), expected, atol=1e-5, rtol=0)
 
 
-@settings(max_examples=30)
+@pytest.mark.parametrize(("biased", "window"), KINDS)
+@settings(max_examples=10)
 @given(lengths=LENGTHS, seed=SEEDS)
 @example(lengths=[3, 7, 7, 3], seed=0)
-def test_gradients_are_those_of_the_formula(lengths: list[int], seed: int) -> None:
-    packed = drawn(lengths, seed).requires_grad_()
-    reference = packed.detach().double().requires_grad_()
+def test_gradients_are_those_of_the_formula(biased: bool, window: int | None, lengths: list[int], seed: int) -> None:
+    inputs = drawn(lengths, seed, biased, window)
+    reference = inputs.in_float64()
     direction = torch.randn(sum(lengths), HEADS, WIDTH, generator=torch.Generator().manual_seed(seed + 1))
-    packed_at_once(packed, lengths).backward(direction)
-    text_by_text(reference, lengths).backward(direction.double())
-    assert packed.grad is not None
-    assert reference.grad is not None
-    scale = float(reference.grad.abs().max()) + 1
-    torch.testing.assert_close(packed.grad.double(), reference.grad, atol=1e-5 * scale, rtol=0)
+    actual = inputs.gradients(inputs.at_once(), direction)
+    expected = reference.gradients(reference.text_by_text(), direction.double())
+    for ours, formula in zip(actual, expected, strict=True):
+        scale = float(formula.abs().max()) + 1
+        torch.testing.assert_close(ours.double(), formula, atol=1e-5 * scale, rtol=0)
 
 
 @pytest.mark.parametrize("lengths", [[300], [200, 200], [150, 200]])

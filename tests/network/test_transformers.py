@@ -1,8 +1,12 @@
-"""Architectures that Transformers computes: packed, padded or one length at a time, each as Transformers alone."""
+"""Every other architecture gives, in batches of mixed lengths, what Transformers gives for each text alone."""
 
+import copy
+import inspect
 import json
+import pickle
+import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
@@ -11,223 +15,282 @@ from typing import Any
 import pytest
 import torch
 from hypothesis import example, given, settings
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from likewise import SentenceTransformer, models
-from likewise.network.packed import packed_tokens
-from likewise.network.parts import build_part
-from likewise.network.transformers import ENCODER_ONLY, PACKED, PADDED, TransformersEncoder
+from likewise.checkpoint.arrays import read_arrays
+from likewise.checkpoint.other_settings import NO_LIMIT, other_settings
+from likewise.network.packed import PackedTokens, packed_tokens
+from likewise.network.transformers import ENCODER_ONLY, PACKED, PADDED, TransformersEncoder, read_encoder
 from tests.network.batches import LENGTHS, SEEDS, packed, random_texts
-from tests.tiny_checkpoints import POSITIONS, draw_weights, save_tokenizer, vocabulary
+from tests.other_checkpoints import TOKENS, VARIANTS, save_other_encoder
 
-SIZES: dict[str, Any] = {
-    "vocab_size": len(vocabulary()),
-    "hidden_size": 32,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "intermediate_size": 48,
-    "max_position_embeddings": POSITIONS,
-    "pad_token_id": 0,
-}
-T5 = {"vocab_size": len(vocabulary()), "d_model": 32, "d_kv": 8, "d_ff": 48, "num_layers": 2, "num_heads": 4}
-BART = {"vocab_size": len(vocabulary()), "d_model": 32, "encoder_layers": 2, "decoder_layers": 1}
-BART |= {"encoder_attention_heads": 4, "decoder_attention_heads": 4, "encoder_ffn_dim": 48, "decoder_ffn_dim": 48}
-BART |= {"max_position_embeddings": POSITIONS, "pad_token_id": 0, "eos_token_id": 2, "decoder_start_token_id": 2}
-DECODER = SIZES | {"num_key_value_heads": 2, "head_dim": 8}
-GEMMA = DECODER | {"query_pre_attn_scalar": 8, "sliding_window": 16, "attn_logit_softcapping": 5.0}
-GPT2 = {"vocab_size": len(vocabulary()), "n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": POSITIONS}
-CASES: dict[str, tuple[str, dict[str, Any]]] = {  # name → model_type, its configuration
-    "albert": ("albert", SIZES | {"embedding_size": 16}),
-    "bart": ("bart", BART),
-    "bert-generation, not on our lists": ("bert-generation", SIZES),
-    "data2vec-text": ("data2vec-text", SIZES | {"max_position_embeddings": POSITIONS + 1}),
-    "deberta": ("deberta", SIZES | {"relative_attention": True, "pos_att_type": ["c2p", "p2c"]}),
-    "deberta-v2": ("deberta-v2", SIZES | {"relative_attention": True, "pos_att_type": ["c2p"], "position_buckets": 8}),
-    "eurobert": ("eurobert", DECODER),
-    "gemma": ("gemma", DECODER),
-    "gemma2, capped, sliding": ("gemma2", GEMMA),
-    "gemma3_text, sliding": ("gemma3_text", DECODER | {"query_pre_attn_scalar": 8, "sliding_window": 16}),
-    "gpt2": ("gpt2", GPT2),
-    "llama": ("llama", DECODER),
-    "marian": ("marian", BART),
-    "mistral, sliding": ("mistral", DECODER | {"sliding_window": 16}),
-    "mt5": ("mt5", T5),
-    "phi": ("phi", SIZES),
-    "qwen2": ("qwen2", DECODER),
-    "qwen3": ("qwen3", DECODER),
-    "qwen3, reads both ways": ("qwen3", DECODER | {"is_causal": False}),
-    "roformer": ("roformer", SIZES),
-    "t5": ("t5", T5),
-    "umt5": ("umt5", T5),
-    "xlnet": ("xlnet", {"vocab_size": len(vocabulary()), "d_model": 32, "n_layer": 2, "n_head": 4, "d_inner": 48}),
-}
-IDS = range(5, len(vocabulary()))
+IDS = range(3, TOKENS)
+MIXED = [40, 23, 23, 7, 7, 7, 3, 1, 1]  # beyond any window and of few tokens, equal and not
+Pair = tuple[TransformersEncoder, Any]  # ours, theirs
 
 
-def saved(folder: Path, case: str, **changes: Any) -> nn.Module:
-    """Save the tiny model of the case as Transformers saves it; returns the part of it that reads text."""
-    from transformers import AutoConfig, AutoModel
-
-    model_type, sizes = CASES[case]
-    model = AutoModel.from_config(AutoConfig.for_model(model_type, **(sizes | changes)), attn_implementation="eager")
-    draw_weights(model, 0)
-    model.save_pretrained(folder)
-    save_tokenizer(folder)
-    encoder = model.get_encoder() if model_type in ENCODER_ONLY else model
-    return encoder.eval()
-
-
-def load(folder: Path) -> TransformersEncoder:
-    part = build_part(models.Transformer(folder), shared=False)
-    assert isinstance(part, TransformersEncoder)
-    return part
+def load(folder: Path, **changes: object) -> TransformersEncoder:
+    config = json.loads((folder / "config.json").read_text()) | changes
+    return read_encoder(other_settings(config), read_arrays(folder), config)
 
 
 @pytest.fixture(scope="module")
-def pairs(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[TransformersEncoder, nn.Module]]:
+def pair_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Pair]:
     @cache
-    def pair(case: str) -> tuple[TransformersEncoder, nn.Module]:
-        folder = tmp_path_factory.mktemp("model")
-        theirs = saved(folder, case)
-        return load(folder), theirs
+    def loaded(variant: str) -> Pair:
+        folder = tmp_path_factory.mktemp("other")
+        model = save_other_encoder(folder, variant)
+        has_encoder = VARIANTS[variant][0] in ENCODER_ONLY
+        return load(folder), model.get_encoder().eval() if has_encoder else model
 
-    return pair
+    return loaded
 
 
-def their_states(model: Any, text: list[int]) -> list[Tensor]:
-    """Of the text alone: (length, hidden) after the embeddings and each layer."""
-    ids = torch.tensor([text])
-    inputs: dict[str, Any] = {"input_ids": ids}
-    if model.config.model_type != "xlnet":
-        inputs["attention_mask"] = torch.ones_like(ids)
-    else:
+def batch(texts: Sequence[Sequence[int]]) -> PackedTokens:
+    return packed_tokens(packed(texts), torch.device("cpu"))
+
+
+def alone(model: Any, text: Sequence[int], all_layers: bool = False) -> Any:
+    """What Transformers gives for one text without padding: its output."""
+    inputs = {"input_ids": torch.tensor([text])}
+    if "attention_mask" in inspect.signature(model.forward).parameters:
+        inputs["attention_mask"] = torch.ones(1, len(text), dtype=torch.long)
+    if model.config.model_type == "xlnet":  # what its tokenizer makes: <cls>, the last token, is a segment of its own
         inputs["token_type_ids"] = torch.tensor([[0] * (len(text) - 1) + [2]])
-    outputs = model(**inputs, output_hidden_states=True)
-    states = outputs.decoder_hidden_states if model.config.model_type == "bart" else outputs.hidden_states
-    return [*(layer[0] for layer in states[:-1]), outputs.last_hidden_state[0]]
+    return model(**inputs, output_hidden_states=all_layers)
 
 
-@pytest.mark.parametrize("case", CASES)
-@settings(max_examples=6)
+def texts_alone(model: Any, texts: Sequence[Sequence[int]]) -> Tensor:
+    return torch.cat([alone(model, text).last_hidden_state[0] for text in texts])
+
+
+def assert_equal(ours: Tensor, theirs: Tensor) -> None:
+    torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_a_batch_equals_each_text_alone(pair_of: Callable[[str], Pair], variant: str) -> None:
+    ours, theirs = pair_of(variant)
+    texts = random_texts(MIXED, 0, IDS)
+    with torch.no_grad():
+        assert_equal(ours(batch(texts)), texts_alone(theirs, texts))
+
+
+@pytest.mark.parametrize("variant", ["deberta-v2", "gemma2", "llama", "mistral", "t5", "xlnet"])
+@settings(max_examples=10)
 @given(lengths=LENGTHS, seed=SEEDS)
-@example(lengths=[40, 40, 17, 3], seed=0)
-def test_a_batch_equals_transformers_on_each_text_alone(
-    pairs: Callable[[str], tuple[TransformersEncoder, nn.Module]], case: str, lengths: list[int], seed: int
+@example(lengths=[7, 7, 1, 7], seed=0)
+def test_any_batch_equals_each_text_alone(
+    pair_of: Callable[[str], Pair], variant: str, lengths: list[int], seed: int
 ) -> None:
-    ours, theirs = pairs(case)
-    texts = random_texts(sorted(lengths, reverse=True), seed, IDS)
+    ours, theirs = pair_of(variant)
+    texts = random_texts(lengths, seed, range(TOKENS))  # padding tokens spelt out too
     with torch.no_grad():
-        states = ours(packed_tokens(packed(texts), torch.device("cpu"))).split([len(text) for text in texts])
-        for actual, text in zip(states, texts, strict=True):
-            expected = their_states(theirs, text)[-1]
-            torch.testing.assert_close(actual, expected, atol=1e-5 * max(1, float(expected.abs().max())), rtol=0)
+        assert_equal(ours(batch(texts)), texts_alone(theirs, texts))
 
 
-@pytest.mark.parametrize("case", ["qwen3", "t5", "albert", "xlnet", "bart"])
-def test_the_states_of_all_layers(pairs: Callable[[str], tuple[TransformersEncoder, nn.Module]], case: str) -> None:
-    ours, theirs = pairs(case)
-    texts = random_texts([9, 9, 4], 0, IDS)
-    with torch.no_grad():
-        layers = ours.all_layers(packed_tokens(packed(texts), torch.device("cpu")))
-        expected = [their_states(theirs, text) for text in texts]
-    assert len(layers) == len(expected[0])
-    for layer, states in enumerate(layers):
-        for actual, text in zip(states.split([9, 9, 4]), expected, strict=True):
-            torch.testing.assert_close(actual, text[layer], atol=1e-5, rtol=1e-5)
-
-
-def test_every_architecture_on_the_lists_is_named_once() -> None:
+def test_every_architecture_of_the_registries_is_held_to_transformers() -> None:
+    assert {model_type for model_type, _ in VARIANTS.values()} >= PACKED | PADDED
     assert not PACKED & PADDED
-    assert not PACKED & ENCODER_ONLY.keys()
 
 
-@pytest.mark.parametrize("case", ["qwen3", "t5", "bert-generation, not on our lists"])
-def test_gradients_reach_every_weight(pairs: Callable[[str], tuple[TransformersEncoder, nn.Module]], case: str) -> None:
-    ours, _ = pairs(case)
+@pytest.mark.parametrize("variant", ["bart", "deberta", "fnet", "gemma3_text", "qwen3", "t5", "xlnet"])
+def test_all_layers_equal_transformers(pair_of: Callable[[str], Pair], variant: str) -> None:
+    ours, theirs = pair_of(variant)
+    texts = random_texts(MIXED, 0, IDS)
+    with torch.no_grad():
+        outputs = [alone(theirs, text, all_layers=True) for text in texts]
+        theirs_by_layer = [output.get("decoder_hidden_states", output.get("hidden_states")) for output in outputs]
+        layers = ours.all_layers(batch(texts))
+    assert len(layers) == 3
+    for ours_of_layer, *theirs_of_layer in zip(layers, *theirs_by_layer, strict=True):
+        assert_equal(ours_of_layer, torch.cat([states[0] for states in theirs_of_layer]))
+
+
+@pytest.mark.parametrize("variant", ["fnet", "gemma2", "llama", "t5"])
+def test_texts_without_tokens_have_no_vectors(pair_of: Callable[[str], Pair], variant: str) -> None:
+    ours, theirs = pair_of(variant)
+    texts = random_texts([5, 4], 0, IDS)
+    with torch.no_grad():
+        assert_equal(ours(batch([[], texts[0], [], texts[1], []])), texts_alone(theirs, texts))
+        assert ours(batch([[], []])).shape == ours(batch([])).shape == (0, 32)
+        assert [layer.shape for layer in ours.all_layers(batch([[]]))] == [(0, 32)] * 3
+
+
+@pytest.mark.parametrize("variant", ["albert", "gemma2", "mistral", "t5"])
+def test_every_gradient_equals_transformers(pair_of: Callable[[str], Pair], variant: str) -> None:
+    ours, theirs = pair_of(variant)
+    texts = random_texts(MIXED, 0, IDS)
+    direction = torch.randn(sum(MIXED), 32, generator=torch.Generator().manual_seed(0))
     ours.zero_grad()
-    ours(packed_tokens(packed(random_texts([9, 9, 4], 0, IDS)), torch.device("cpu"))).square().sum().backward()
-    without = [name for name, weight in ours.named_parameters() if weight.grad is None]
-    assert [name for name in without if "pooler" not in name] == []
+    theirs.zero_grad()
+    (ours(batch(texts)) * direction).sum().backward()
+    (texts_alone(theirs, texts) * direction).sum().backward()
+    expected = {name: weight.grad for name, weight in theirs.named_parameters() if weight.grad is not None}
+    assert len(expected) > 10
+    for name, weight in ours.backbone.named_parameters():
+        if name in expected:
+            assert weight.grad is not None, name
+            distance = (weight.grad - expected[name]).norm()
+            assert distance <= 1e-5 * max(1, expected[name].norm()), name
 
 
-@pytest.mark.parametrize("case", ["qwen3", "t5", "deberta", "deberta-v2"])
-def test_a_model_is_encoded_and_saved(case: str, tmp_path: Path) -> None:
-    saved(tmp_path / "model", case)
-    source = models.Transformer(tmp_path / "model")
-    model = SentenceTransformer(modules=[source, models.Pooling(32, "lasttoken")], dtype="float32", device="cpu")
-    texts = ["The kettle boils.", "", "It was late, and the train was not in the station.", "tea"] * 3
-    vectors = model.encode(texts)
-    for size in (1, 5):
-        assert abs(model.encode(texts, batch_size=size) - vectors).max() < 5e-6
+@pytest.mark.parametrize("variant", ["deberta", "gemma2", "phi3, longrope", "qwen3", "t5", "xlnet"])
+def test_threads_do_not_disturb_each_other(pair_of: Callable[[str], Pair], variant: str) -> None:
+    ours, _ = pair_of(variant)
+    batches = [batch(random_texts([40 - i, 7, 7, 1 + i], i, IDS)) for i in range(12)]
+    with torch.no_grad():
+        expected = [ours(one) for one in batches]
+
+    def computed(one: PackedTokens) -> Tensor:
+        with torch.no_grad():
+            return ours(one)
+
     with ThreadPoolExecutor(4) as threads:
-        for other in threads.map(lambda _: model.encode(texts), range(8)):
-            assert abs(other - vectors).max() < 5e-6
-    model.save_pretrained(tmp_path / "saved")
-    _ = model.network  # from now on it is the model
-    model.save_pretrained(tmp_path / "trained")
-    for folder in ("saved", "trained"):
-        again = SentenceTransformer(tmp_path / folder, dtype="float32", device="cpu")
-        assert abs(again.encode(texts) - vectors).max() < 1e-6
-    rounded = SentenceTransformer(tmp_path / "saved", dtype="bfloat16", device="cpu").encode(texts)
-    assert rounded.shape == vectors.shape
+        for result, wanted in zip(threads.map(computed, batches * 3), expected * 3, strict=True):
+            assert_equal(result, wanted)
 
 
-def test_a_decoder_without_modules_json_gives_its_last_tokens_vector(tmp_path: Path) -> None:
-    saved(tmp_path, "qwen3")
-    config = json.loads((tmp_path / "config.json").read_text(encoding="utf-8"))
-    for architecture, pooling in (("Qwen3ForCausalLM", "lasttoken"), ("Qwen3Model", "mean")):
-        (tmp_path / "config.json").write_text(json.dumps(config | {"architectures": [architecture]}), encoding="utf-8")
-        assert SentenceTransformer(tmp_path, device="cpu").description.pooling == pooling
+@pytest.mark.parametrize("variant", ["albert", "deberta", "gemma2", "mistral", "qwen3", "t5", "xlnet"])
+def test_bfloat16_stays_near_float32(pair_of: Callable[[str], Pair], variant: str) -> None:
+    ours, theirs = pair_of(variant)
+    texts = random_texts(MIXED, 0, IDS)
+    near = copy.deepcopy(ours)
+    for part in near.modules():
+        if isinstance(part, nn.Linear) and not near.float32_only:
+            part.to(torch.bfloat16)
+    with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16):
+        states = near(batch(texts))
+    with torch.no_grad():
+        cosines = torch.cosine_similarity(states, texts_alone(theirs, texts))
+    assert states.dtype == torch.float32
+    assert cosines.min() > 0.99
 
 
-# What is told
+def test_dropout_is_for_training_only(tmp_path: Path) -> None:
+    save_other_encoder(tmp_path, "qwen2", attention_dropout=0.5)
+    ours = load(tmp_path)
+    tokens = batch(random_texts([9, 9], 0, IDS))
+    assert torch.equal(ours(tokens), ours(tokens))
+    ours.train()
+    assert not torch.equal(ours(tokens), ours(tokens))
 
 
-def test_missing_and_misshapen_weights_are_told(tmp_path: Path) -> None:
-    saved(tmp_path, "qwen3")
+@pytest.mark.parametrize("variant", ["marian", "prophetnet", "t5"])
+def test_an_encoder_saved_alone_is_read(pair_of: Callable[[str], Pair], tmp_path: Path, variant: str) -> None:
+    ours, _ = pair_of(variant)
+    ours.backbone.save_pretrained(tmp_path)
+    tokens = batch(random_texts([9, 4], 0, IDS))
+    with torch.no_grad():
+        assert torch.equal(load(tmp_path)(tokens), ours(tokens))
+
+
+def test_saved_arrays_are_read_again(pair_of: Callable[[str], Pair], tmp_path: Path) -> None:
+    from likewise.checkpoint.arrays import write_arrays
+
+    ours, _ = pair_of("qwen3")
+    arrays = {name: tensor.detach().numpy() for name, tensor in ours.state_dict().items()}
+    write_arrays(tmp_path / "model.safetensors", ours.parted(arrays))
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "qwen3"} | VARIANTS["qwen3"][1]))
+    tokens = batch(random_texts([9, 4], 0, IDS))
+    with torch.no_grad():
+        assert torch.equal(load(tmp_path)(tokens), ours(tokens))
+
+
+# Damaged checkpoints
+
+
+def test_missing_weights_are_named(tmp_path: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    save_other_encoder(tmp_path, "qwen3")
     file = tmp_path / "model.safetensors"
-    weights = load_file(file)
-    name = "layers.1.mlp.up_proj.weight"
-    save_file({key: value for key, value in weights.items() if key != name}, file, {"format": "pt"})
-    with pytest.raises(ValueError, match=r"lacks 1 of the arrays the model needs, such as .*up_proj\.weight") as found:
-        load(tmp_path)
-    assert str(file) in str(found.value)
-    save_file(weights | {name: torch.zeros(3, 32)}, file, {"format": "pt"})
-    with pytest.raises(ValueError, match=r"up_proj\.weight has the shape \(3, 32\), but config\.json means \(48, 32\)"):
+    save_file({k: v for k, v in load_file(file).items() if "layers.1.mlp" not in k}, file, {"format": "pt"})
+    with pytest.raises(
+        ValueError, match=f"{re.escape(str(file))} lacks 3 of the arrays .*layers.1.mlp.down_proj.weight"
+    ):
         load(tmp_path)
 
 
-@pytest.mark.parametrize(
-    ("changes", "words"),
-    [
-        ({"model_type": "kettle"}, "'kettle' is not computed here nor by Transformers"),
-        ({"model_type": "kettle", "auto_map": {"AutoModel": "m.M"}}, "but by code of its own, which is never run"),
-        ({"model_type": None}, '"model_type" must name the architecture'),
-        ({"model_type": 7}, '"model_type" must name the architecture'),
-        ({"hidden_size": "wide"}, "hidden_size must be a whole number"),
-        ({"num_attention_heads": "many"}, "config.json describes no qwen3|makes no qwen3"),
-    ],
-)
-def test_a_configuration_that_makes_no_model_is_told(changes: dict[str, Any], words: str, tmp_path: Path) -> None:
-    saved(tmp_path, "qwen3")
-    config = json.loads((tmp_path / "config.json").read_text(encoding="utf-8"))
-    (tmp_path / "config.json").write_text(json.dumps(config | changes), encoding="utf-8")
-    with pytest.raises(ValueError, match=words) as found:
+def test_a_missing_pooler_is_none_of_our_business(tmp_path: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    model = save_other_encoder(tmp_path, "albert")
+    file = tmp_path / "model.safetensors"
+    save_file({k: v for k, v in load_file(file).items() if "pooler" not in k}, file, {"format": "pt"})
+    texts = random_texts(MIXED, 0, IDS)
+    with torch.no_grad():
+        assert_equal(load(tmp_path)(batch(texts)), texts_alone(model, texts))
+
+
+def test_other_shapes_are_named(tmp_path: Path) -> None:
+    save_other_encoder(tmp_path, "t5")
+    with pytest.raises(ValueError, match=re.escape(str(tmp_path)) + r".* has the shape \(48, 32\), but .*\(50, 32\)"):
+        load(tmp_path, d_ff=50)
+
+
+def test_nothing_of_a_pickle_is_run(tmp_path: Path) -> None:
+    class Trap:
+        def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+            return Path.touch, (tmp_path / "trapped",)
+
+    save_other_encoder(tmp_path, "t5")
+    (tmp_path / "model.safetensors").unlink()
+    (tmp_path / "pytorch_model.bin").write_bytes(pickle.dumps({"shared.weight": Trap()}))
+    with pytest.raises(ValueError, match=re.escape(str(tmp_path / "pytorch_model.bin"))):
         load(tmp_path)
-    assert str(tmp_path) in str(found.value)
-    assert len(str(found.value)) < 400
+    assert not (tmp_path / "trapped").exists()
+
+
+def test_pytorch_weights_are_read(pair_of: Callable[[str], Pair], tmp_path: Path) -> None:
+    ours, _ = pair_of("t5")
+    torch.save(ours.backbone.state_dict(), tmp_path / "pytorch_model.bin")
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "t5"} | VARIANTS["t5"][1]))
+    tokens = batch(random_texts([9, 4], 0, IDS))
+    with torch.no_grad():
+        assert torch.equal(load(tmp_path)(tokens), ours(tokens))
+
+
+def test_code_of_a_checkpoint_is_not_run(tmp_path: Path) -> None:
+    config = {"model_type": "kettle", "hidden_size": 32, "vocab_size": 9, "auto_map": {"AutoModel": "kettle.Kettle"}}
+    (tmp_path / "kettle.py").write_text(f"open({str(tmp_path / 'trapped')!r}, 'w')")
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    save_file({"weight": torch.zeros(3)}, tmp_path / "model.safetensors")
+    told = re.escape(str(tmp_path / "config.json"))
+    with pytest.raises(ValueError, match=f"{told}: the architecture 'kettle' .*never run"):
+        load(tmp_path)
+    assert not (tmp_path / "trapped").exists()
+
+
+def test_a_configuration_that_cannot_be_is_named(tmp_path: Path) -> None:
+    save_other_encoder(tmp_path, "qwen3")
+    with pytest.raises(ValueError, match=re.escape(str(tmp_path))):
+        load(tmp_path, num_hidden_layers="two")
 
 
 def test_without_transformers_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    saved(tmp_path, "qwen3")
+    save_other_encoder(tmp_path, "t5")
     monkeypatch.setitem(sys.modules, "transformers", None)
-    with pytest.raises(ImportError, match=r"The architecture 'qwen3' needs .* pip install 'likewise\[transformers\]'"):
+    with pytest.raises(ImportError, match=r"The architecture 't5' needs .*pip install 'likewise\[transformers\]'"):
         load(tmp_path)
 
 
-def test_transformers_speaks_no_word_while_a_model_is_loaded(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    saved(tmp_path, "t5")
+def test_loading_is_silent(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    from transformers.utils import logging
+
+    save_other_encoder(tmp_path, "qwen2")
+    before = logging.get_verbosity(), logging.is_progress_bar_enabled()
     capfd.readouterr()
     load(tmp_path)
     assert capfd.readouterr() == ("", "")
+    assert (logging.get_verbosity(), logging.is_progress_bar_enabled()) == before
+
+
+@pytest.mark.parametrize("variant", ["data2vec-text", "gpt2", "llama", "t5", "xlnet"])
+def test_the_longest_text_has_positions(pair_of: Callable[[str], Pair], variant: str) -> None:
+    ours, theirs = pair_of(variant)
+    longest = ours.settings.longest
+    texts = random_texts([300 if longest == NO_LIMIT else longest, 2], 0, IDS)
+    with torch.no_grad():
+        assert_equal(ours(batch(texts)), texts_alone(theirs, texts))

@@ -83,6 +83,8 @@ def _scale(settings: Mapping[str, Any], module: str, rank: int) -> float:
     alpha = number(settings.get("lora_alpha", 8), "lora_alpha", 0)
     patterns = settings.get("alpha_pattern") or {}
     for pattern, own in patterns.items() if isinstance(patterns, Mapping) else ():
+        if len(re.findall(r"[*+{]", pattern)) > 2 or re.search(r"\)[*+?{]", pattern):
+            raise ValueError(f"alpha_pattern {shortened(pattern)} is too intricate: to match it might take for ever")
         if re.fullmatch(rf"(.*\.)?({pattern})", module):
             alpha = number(own, "alpha_pattern", 0)
     return alpha / (math.sqrt(rank) if settings.get("use_rslora") else rank)

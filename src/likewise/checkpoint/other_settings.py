@@ -42,13 +42,15 @@ def other_settings(config: Mapping[str, Any]) -> OtherSettings:
         raise ValueError(f'"model_type" must name the architecture, such as "bert", but is {shortened(model_type)}')
     parts = [config, *(config[key] for key in INNER if isinstance(config.get(key), Mapping))]
     padding_id = _first(parts, ("pad_token_id",))[1]
-    # Decoders often have none, and old Llama files say -1; any token serves, as nothing attends to padding.
-    padding_id = 0 if padding_id in (None, -1) else whole_number(padding_id, "pad_token_id", least=0)
+    counts_from_padding = model_type in COUNTS_FROM_PADDING
+    # Decoders often have none, and old Llama files say -1; there any token serves, as nothing attends to padding.
+    default = 1 if counts_from_padding else 0
+    padding_id = default if padding_id in (None, -1) else whole_number(padding_id, "pad_token_id", least=0)
     name, positions = (None, None) if model_type in WITHOUT_LIMIT else _first(parts, POSITIONS)
     if positions in (None, -1):
         longest = NO_LIMIT
     else:
-        unused = padding_id + 1 if model_type in COUNTS_FROM_PADDING else 0
+        unused = padding_id + 1 if counts_from_padding else 0
         longest = whole_number(positions, str(name), least=unused + 1) - unused
     return OtherSettings(
         model_type=model_type,

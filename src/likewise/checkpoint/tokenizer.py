@@ -12,6 +12,7 @@ from tokenizers.processors import RobertaProcessing
 from likewise.checkpoint.settings import read_object
 from likewise.checkpoint.values import reason
 from likewise.extras import extra
+from likewise.tokens import tokenizer_errors
 
 SENTENCE_PIECES = ("spiece.model", "sentencepiece.bpe.model", "spm.model", "tokenizer.model", "source.spm")
 # The files that make up a tokenizer, in every generation of the format; saving copies those that are there.
@@ -24,6 +25,9 @@ TOKENIZER_FILES = (
     "vocab.json",
     "merges.txt",
     *SENTENCE_PIECES,
+    "target.spm",
+    "bpe_encoder.bin",
+    "prophetnet.tokenizer",
 )
 
 
@@ -44,7 +48,9 @@ def read_tokenizer(folder: Path, lower_case: bool = False) -> Tokenizer:
         raise FileNotFoundError(f"{folder} holds no tokenizer: {', '.join(map(' with '.join, READERS))}: none is there")
     settings = tokenizer_settings(folder)
     try:
-        tokenizer = READERS[files](*(str(folder / file) for file in files), settings)
+        with tokenizer_errors():
+            tokenizer = READERS[files](*(str(folder / file) for file in files), settings)
+            tokenizer.encode("")  # what is wrong with its special tokens is seen only now
     except ImportError:
         raise
     except Exception as error:  # the tokenizers library raises plain Exception
@@ -96,6 +102,9 @@ def _by_transformers(file: str, settings: dict[str, Any]) -> Tokenizer:
     folder = Path(file).parent
     with extra("transformers", f"The tokenizer {file}"):
         from transformers import AutoTokenizer
+
+        if Path(file).name in SENTENCE_PIECES:
+            import sentencepiece  # noqa: F401  # Transformers would ask for it later, in words of its own
     tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
     made: Tokenizer = tokenizer.backend_tokenizer
     return made

@@ -7,6 +7,7 @@ from os import PathLike
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any
 
+LARGEST_NUMBER = 3e38  # of float32
 LONGEST_NAME = 200  # characters; file systems take 255 bytes
 
 
@@ -28,7 +29,7 @@ def number(value: Any, name: str, least: float, most: float = math.inf) -> float
         ValueError: It is not.
     """
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not is_number or not least <= value <= most or math.isinf(value):
+    if not is_number or not least <= value <= min(most, LARGEST_NUMBER):
         limits = f"{least:g} or more" if math.isinf(most) else f"from {least:g} to {most:g}"
         raise ValueError(f"{name} must be a number {limits}, not {shortened(value)}")
     return float(value)

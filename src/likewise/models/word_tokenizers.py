@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from likewise.checkpoint.values import shortened
+from likewise.checkpoint.values import LARGEST_NUMBER, number, shortened
 from likewise.tokens import TokenBatch, offsets_of
 
 
@@ -64,9 +64,11 @@ def word_weights(vocab: Sequence[str], weights: Mapping[str, float], unknown: fl
         ValueError: ``vocab`` is no list of words, or ``weights`` no numbers by word.
     """
     _check_words(vocab, "vocab")
-    numbers = (*weights.values(), unknown) if isinstance(weights, Mapping) else (None,)
-    if not all(isinstance(number, int | float) and not isinstance(number, bool) for number in numbers):
-        raise ValueError(f"word_weights must be numbers by word, and unknown_word_weight a number, not {weights!r:.80}")
+    if not isinstance(weights, Mapping):
+        raise ValueError(f"word_weights must be numbers by word, not {shortened(weights)}")
+    number(unknown, "unknown_word_weight", -LARGEST_NUMBER)
+    for word, weight in weights.items():
+        number(weight, f"the weight of {shortened(word)}", -LARGEST_NUMBER)
     return np.array([weights.get(word, weights.get(word.lower(), unknown)) for word in vocab], dtype=np.float32)
 
 

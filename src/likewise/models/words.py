@@ -15,7 +15,7 @@ from tokenizers import Tokenizer
 from likewise.checkpoint.arrays import NamedArrays, read_arrays
 from likewise.checkpoint.settings import read_object
 from likewise.checkpoint.tokenizer import read_tokenizer
-from likewise.checkpoint.values import about, whole_number
+from likewise.checkpoint.values import about, shortened, whole_number
 from likewise.checkpoint.write import Layout, ModuleFiles
 from likewise.models.word_tokenizers import WhitespaceTokenizer, word_weights
 from likewise.tokens import TokenBatch, TokenizerError, tokenize
@@ -157,8 +157,8 @@ def _read_tokenizer(folder: Path, class_name: str) -> WhitespaceTokenizer | Toke
         return read_tokenizer(folder)
     if class_name != "WhitespaceTokenizer":
         raise ValueError(
-            f"the words are told apart by {class_name}, which is not supported; supported are WhitespaceTokenizer "
-            "and TransformersTokenizerWrapper"
+            f"the words are told apart by {shortened(class_name)}, which is not supported; supported are "
+            "WhitespaceTokenizer and TransformersTokenizerWrapper"
         )
     file = folder / WhitespaceTokenizer.file
     if not file.is_file():

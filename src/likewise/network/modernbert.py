@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -47,12 +46,12 @@ class ModernBertLayer(nn.Module):
         self.dropout = nn.Dropout(settings.dropout)
         self.contract = nn.Linear(settings.intermediate, settings.hidden, settings.feed_forward_bias)
 
-    def forward(self, hidden: Tensor, tokens: PackedTokens, turn: Rotation, mask: Tensor | None) -> Tensor:
+    def forward(self, hidden: Tensor, tokens: PackedTokens, turn: Rotation, window: int | None) -> Tensor:
         """(tokens, hidden) → (tokens, hidden): of each part's normalised input, the result is added (pre-norm)."""
         query, key, value = self.qkv(self.attention_norm(hidden)).unflatten(1, (3, self.heads, -1)).unbind(1)
         query, key = rotate(query, turn), rotate(key, turn)  # (tokens, heads, width)
         dropout = self.attention_dropout if self.training else 0.0
-        mixed = packed_attention(query, key, value, tokens.offsets, tokens.max_length, dropout, mask)
+        mixed = packed_attention(query, key, value, tokens.offsets, tokens.max_length, dropout, window=window)
         hidden = hidden + self.attention_out_dropout(self.attention_out(mixed.flatten(1)))
         inner, gate = self.expand(self.feed_forward_norm(hidden)).chunk(2, dim=1)  # each (tokens, intermediate)
         return hidden + self.contract(self.dropout(self.activation(inner) * gate))
@@ -73,7 +72,7 @@ class ModernBertEncoder(Encoder):
         settings, places = self.settings, tokens.places()
         width = settings.hidden // settings.heads
         everywhere = rotation(places, width, settings.global_base), None
-        nearby = rotation(places, width, settings.local_base), near(tokens.max_length, settings.reach, places.device)
+        nearby = rotation(places, width, settings.local_base), settings.reach
         hidden = self.embeddings(tokens)
         for layer, is_local in zip(self.layers, settings.is_local, strict=True):
             yield hidden
@@ -88,11 +87,3 @@ class ModernBertEncoder(Encoder):
 
 def _norm(settings: ModernBertSettings) -> nn.LayerNorm:
     return nn.LayerNorm(settings.hidden, settings.norm_epsilon, bias=settings.norm_bias)
-
-
-def near(length: int, reach: int, device: torch.device) -> Tensor | None:
-    """Which tokens of a text are within ``reach`` of each other, (length, length); None where all are."""
-    if length <= reach + 1:
-        return None
-    places = torch.arange(length, device=device)
-    return (places[None] - places[:, None]).abs() <= reach

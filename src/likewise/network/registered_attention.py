@@ -36,14 +36,23 @@ def attention_by_text(
     mixed, start = [], 0
     for texts, length in packed_runs:
         run = slice(start, start + texts * length)
-        own, keys, values = (  # each (texts, heads, length, width)
-            tensor[0, :, run].unflatten(1, (texts, length)).transpose(0, 1) for tensor in (query, key, value)
-        )
+        inputs = [tensor[0, :, run].unflatten(1, (texts, length)).transpose(0, 1) for tensor in (query, key, value)]
         allowed = _within_window(length, sliding_window, causal, query.device)
+        if allowed is not None or softcap is not None:  # with a mask, CUDA's quick kernels want a key for each head
+            shared = inputs[0].shape[1] // inputs[1].shape[1]  # heads to a key and value (Ainslie et al. 2023)
+            inputs[1:] = [tensor.repeat_interleave(shared, 1) for tensor in inputs[1:]]
+        q, k, v = inputs  # each (texts, heads, length, width)
         if softcap is None:
-            text = _attention(own, keys, values, allowed, causal, scaling, dropout)
+            text = F.scaled_dot_product_attention(
+                q, k, v, allowed, dropout, causal and allowed is None, scale=scaling, enable_gqa=allowed is None
+            )
         else:
-            text = _capped_attention(own, keys, values, allowed, causal, scaling, dropout, softcap)
+            scores = _capped(q @ k.mT, softcap, q.shape[-1] ** -0.5 if scaling is None else scaling)
+            if allowed is None and causal:
+                allowed = torch.ones(length, length, dtype=torch.bool, device=q.device).tril()
+            if allowed is not None:
+                scores = scores.masked_fill(~allowed, -torch.inf)
+            text = F.dropout(scores.softmax(-1), dropout).to(v.dtype) @ v
         mixed.append(text.transpose(1, 2).flatten(0, 1))  # (texts * length, heads, width)
         start = run.stop
     return torch.cat(mixed)[None], None
@@ -58,43 +67,5 @@ def _within_window(length: int, window: int | None, causal: bool, device: torch.
     return (distance >= 0) & (distance < window) if causal else distance.abs() < window
 
 
-def _attention(
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    allowed: Tensor | None,
-    causal: bool,
-    scaling: float | None,
-    dropout: float,
-) -> Tensor:
-    if allowed is not None:  # with both a mask and shared keys, the only kernel of CUDA's keeps all scores
-        key, value = _for_each_head(query, key, value)
-    return F.scaled_dot_product_attention(
-        query, key, value, allowed, dropout, causal and allowed is None, scale=scaling, enable_gqa=allowed is None
-    )
-
-
-def _capped_attention(
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    allowed: Tensor | None,
-    causal: bool,
-    scaling: float | None,
-    dropout: float,
-    softcap: float,
-) -> Tensor:
-    key, value = _for_each_head(query, key, value)
-    scale = query.shape[-1] ** -0.5 if scaling is None else scaling
-    scores = (query @ key.mT).float() * scale  # (texts, heads, length, length)
-    scores = softcap * torch.tanh(scores / softcap)
-    if allowed is None and causal:
-        allowed = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).tril()
-    if allowed is not None:
-        scores = scores.masked_fill(~allowed, -torch.inf)
-    return F.dropout(scores.softmax(-1), dropout).to(value.dtype) @ value
-
-
-def _for_each_head(query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
-    shared = query.shape[1] // key.shape[1]  # heads that share one key and value (Ainslie et al. 2023)
-    return key.repeat_interleave(shared, 1), value.repeat_interleave(shared, 1)
+def _capped(scores: Tensor, softcap: float, scaling: float) -> Tensor:
+    return softcap * torch.tanh(scores.float() * scaling / softcap)

@@ -7,6 +7,7 @@ Packed tokens come in and one vector per token goes out, as with the library's o
 """
 
 import inspect
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from importlib import import_module
@@ -20,7 +21,7 @@ from torch import Tensor, nn
 
 from likewise.checkpoint.arrays import NamedArrays
 from likewise.checkpoint.other_settings import OtherSettings
-from likewise.checkpoint.values import shortened
+from likewise.checkpoint.values import about, shortened
 from likewise.extras import extra
 from likewise.network.packed import PackedTokens
 from likewise.network.registered_attention import NAME, Runs, attention_by_text
@@ -54,6 +55,10 @@ ENCODER_ONLY: dict[str, tuple[str, str]] = {
     "t5gemma": ("t5gemma", "T5GemmaEncoderModel"),
     "umt5": ("umt5", "UMT5EncoderModel"),
 }
+
+# Keys of config.json that count parts of the model …
+COUNTS = re.compile("(num|n)_.*(layer|group|block|expert)|layers$|group_num$|depth$")
+SIZES = re.compile("(size|dim|width|inner|ff|d_model|embd)$")  # … and those that are lengths of its arrays
 
 # Some configurations make Transformers change a module while it computes; then one thread at a time computes.
 _ALONE = RLock()
@@ -159,26 +164,28 @@ def read_encoder(settings: OtherSettings, arrays: NamedArrays, config: Mapping[s
         ImportError: Transformers is not installed.
         ValueError: Transformers does not know the architecture, or weights are missing or of other shapes.
     """
-    model_type, origin = settings.model_type, arrays.origin
+    model_type, config_file = settings.model_type, arrays.origin.parent / "config.json"
     with extra("transformers", f"The architecture {model_type!r}"):
         import transformers
     if model_type not in transformers.CONFIG_MAPPING:
         own = " but by code of its own, which is never run" if "auto_map" in config else ""
         raise ValueError(
-            f"{origin}: the architecture {model_type!r} is not computed here nor by Transformers "
+            f"{config_file}: the architecture {model_type!r} is not computed here nor by Transformers "
             f"{transformers.__version__}{own}; a newer Transformers may know it"
         )
+    with about(arrays.origin):
+        _check_sizes(config, arrays)
     with _silent():
         try:
             described = transformers.CONFIG_MAPPING[model_type].from_dict(dict(config))
             described.use_cache = False
-            model_class = _model_class(model_type, described)
+            model_class = _model_class(described)
         except Exception as error:  # each configuration class checks in its own way
-            raise ValueError(f"{origin}: config.json describes no {model_type}: {_line(error)}") from error
+            raise ValueError(f"{config_file} describes no {model_type}: {_line(error)}") from error
         if model_type in ENCODER_ONLY:
             described.is_encoder_decoder = False
-        is_packed = model_type in PACKED and not changes_itself(described)
-        if is_packed:
+        packed = model_type in PACKED and not changes_itself(described)
+        if packed:
             transformers.AttentionInterface.register(NAME, attention_by_text)
         try:
             backbone, report = model_class.from_pretrained(
@@ -186,69 +193,96 @@ def read_encoder(settings: OtherSettings, arrays: NamedArrays, config: Mapping[s
                 config=described,
                 state_dict=_state(model_type, arrays, model_class),
                 dtype=torch.float32,
-                attn_implementation=NAME if is_packed else None,
+                # Transformers 4 leaves T5Gemma's softcap out of its quick attention.
+                attn_implementation=NAME if packed else "eager" if model_type == "t5gemma" else None,
                 ignore_mismatched_sizes=True,  # then the report names them
                 output_loading_info=True,
                 local_files_only=True,
             )
         except Exception as error:
-            raise ValueError(f"{origin} with its config.json makes no {model_type}: {_line(error)}") from error
-    _check(report, str(origin))
-    return TransformersEncoder(settings, backbone.eval())
+            raise ValueError(f"{arrays.origin} with its config.json makes no {model_type}: {_line(error)}") from error
+    _check(report, str(arrays.origin))
+    return TransformersEncoder(settings, backbone)
 
 
-def _model_class(model_type: str, config: Any) -> Any:
+def _check_sizes(config: Mapping[str, Any], arrays: NamedArrays) -> None:
+    """Refuse a ``config`` whose model would be far larger than ``arrays``, before Transformers builds it."""
+    widest = max((length for name in arrays for length in arrays.stored(name)[0].shape), default=0)
+    for key, value in config.items():
+        # Mostly a layer or expert has an array of its own; those that share one, as ALBERT's layers do, are few.
+        most = 8 * widest if SIZES.search(key) else max(len(arrays), 512) if COUNTS.search(key) else None
+        if most is not None and isinstance(value, int) and value > most:
+            raise ValueError(f"config.json means {key}={shortened(value)}, but the arrays are those of a smaller model")
+
+
+def _model_class(config: Any) -> Any:
+    """The class of Transformers that computes token vectors from ``config``."""
     import transformers
 
-    if model_type in ENCODER_ONLY:
-        module, name = ENCODER_ONLY[model_type]
+    if config.model_type in ENCODER_ONLY:
+        module, name = ENCODER_ONLY[config.model_type]
         return getattr(import_module(f"transformers.models.{module}.modeling_{module}"), name)
     found = transformers.MODEL_MAPPING[type(config)]
     return found[0] if isinstance(found, list | tuple) else found
 
 
-def _state(model_type: str, arrays: NamedArrays, model_class: Any) -> dict[str, Tensor]:
-    """The weights as ``model_class`` calls them, without those of a decoder that is not computed."""
-    state = {name: torch.from_numpy(np.require(arrays[name], requirements="W")) for name in arrays}
+def _encoder_arrays(model_type: str, arrays: Mapping[str, NDArray[Any]], model_class: Any) -> dict[str, NDArray[Any]]:
+    """The arrays without those of a decoder; where the class is an encoder alone, under the names that it has."""
     if model_type not in ENCODER_ONLY:
-        return state
-    state = {name: tensor for name, tensor in state.items() if "decoder" not in name.split(".")}
-    own = {name.partition("encoder.")[2]: tensor for name, tensor in state.items() if "encoder." in name}
-    if model_class.__name__.endswith("EncoderModel") or not own:
-        return state
-    # An encoder that is no model of its own has no prefix; its embeddings are the decoder's too.
-    shared = next((name for name in state if name.endswith(("shared.weight", "word_embeddings.weight"))), None)
-    if shared is not None:
-        own.setdefault("word_embeddings.weight" if "word" in shared else "embed_tokens.weight", state[shared])
-    return own
+        return dict(arrays)
+    kept = {name: array for name, array in arrays.items() if "decoder" not in name.split(".")}
+    if model_class.__name__.endswith("EncoderModel"):
+        return kept
+    inside = {name.split("encoder.", 1)[1]: array for name, array in kept.items() if "encoder." in name}
+    if not inside:  # saved as an encoder alone
+        return kept
+    embeddings = next((name for name in kept if name.endswith(("shared.weight", "word_embeddings.weight"))), None)
+    if embeddings is not None:  # the encoder and the decoder share them
+        own = "word_embeddings.weight" if "word_embeddings" in embeddings else "embed_tokens.weight"
+        inside.setdefault(own, kept[embeddings])
+    return inside
+
+
+def _state(model_type: str, arrays: NamedArrays, model_class: Any) -> dict[str, Tensor]:
+    chosen = _encoder_arrays(model_type, arrays, model_class)
+    return {name: torch.from_numpy(np.require(array, requirements="W")) for name, array in chosen.items()}
 
 
 def _check(report: Mapping[str, Any], origin: str) -> None:
-    """Refuse weights that are missing, but for a pooler, which nothing here uses, or that have another shape."""
+    if mismatched := sorted(report["mismatched_keys"]):
+        if isinstance(mismatched[0], str):  # Transformers 4 tells the name only
+            raise ValueError(f"{origin}: the array {mismatched[0]} has another shape than config.json means")
+        name, stored, expected = mismatched[0]
+        raise ValueError(
+            f"{origin}: the array {name} has the shape {tuple(stored)}, but config.json means {tuple(expected)}"
+        )
+    # The pooler computes what no sentence embedding uses, and sentence-transformers' own models often lack it.
     missing = sorted(name for name in report["missing_keys"] if "pooler" not in name)
     if missing:
         raise ValueError(f"{origin} lacks {len(missing)} of the arrays the model needs, such as {missing[0]}")
-    for name, found, expected in report["mismatched_keys"]:
-        shapes = f"has the shape {tuple(found)}, but config.json means {tuple(expected)}"
-        raise ValueError(f"{origin}: the array {name} {shapes}")
-
-
-def _line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return shortened(lines[0]) if lines else type(error).__name__
+    if report["error_msgs"]:
+        raise ValueError(f"{origin} cannot be read: {shortened(report['error_msgs'][0])}")
 
 
 @contextmanager
 def _silent() -> Iterator[None]:
-    """Without Transformers' progress bars and reports: what matters of them becomes an error."""
+    """Without the progress bars and warnings of Transformers."""
+    from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars
     from transformers.utils import logging
 
-    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity(logging.CRITICAL)
+    verbosity, had_bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    hub_had_none = are_progress_bars_disabled()
+    logging.set_verbosity_error()
     logging.disable_progress_bar()
     try:
         yield
     finally:
-        logging.set_verbosity(level)
-        if bars:
+        logging.set_verbosity(verbosity)
+        if had_bars:
             logging.enable_progress_bar()
+        if hub_had_none:  # Transformers switches the hub's with its own
+            disable_progress_bars()
+
+
+def _line(error: Exception) -> str:
+    return f"{type(error).__name__}: {shortened(' '.join(str(error).split()))}"
