@@ -269,6 +269,22 @@ def test_a_configuration_that_cannot_be_is_named(tmp_path: Path) -> None:
         load(tmp_path, num_hidden_layers="two")
 
 
+def test_masks_of_old_gpt2_files_do_no_harm(tmp_path: Path) -> None:
+    from safetensors.torch import load_file
+
+    from likewise.checkpoint.arrays import write_arrays
+
+    model = save_other_encoder(tmp_path, "gpt2")
+    file = tmp_path / "model.safetensors"
+    mask = torch.ones(1, 1, 80, 80, dtype=torch.bool).tril()
+    save_file(load_file(file) | {"h.0.attn.bias": mask}, file, {"format": "pt"})
+    texts = random_texts(MIXED, 0, IDS)
+    with torch.no_grad():
+        assert_equal(load(tmp_path)(batch(texts)), texts_alone(model, texts))
+    write_arrays(tmp_path / "again.safetensors", read_arrays(tmp_path))
+    assert torch.equal(load_file(tmp_path / "again.safetensors")["h.0.attn.bias"], mask)
+
+
 def test_without_transformers_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     save_other_encoder(tmp_path, "t5")
     monkeypatch.setitem(sys.modules, "transformers", None)

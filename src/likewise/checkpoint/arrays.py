@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 from likewise.checkpoint.settings import read_object
 from likewise.checkpoint.values import is_plain_name, reason, shortened
 
-NUMPY_DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "I64": "<i8", "I32": "<i4", "U8": "u1"}
-SAFETENSORS_DTYPES = {"<f8": "F64", "<f4": "F32", "<f2": "F16", "<i8": "I64", "<i4": "I32", "|u1": "U8"}
+NUMPY_DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
+NUMPY_DTYPES |= {"I64": "<i8", "I32": "<i4", "U8": "u1", "BOOL": "?"}
+SAFETENSORS_DTYPES = {"<f8": "F64", "<f4": "F32", "<f2": "F16"}
+SAFETENSORS_DTYPES |= {"<i8": "I64", "<i4": "I32", "|u1": "U8", "|b1": "BOOL"}
 FLOATS = {"float32": "F32", "float16": "F16", "bfloat16": "BF16"}  # what weights can be saved in
 
 
