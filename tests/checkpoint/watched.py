@@ -6,6 +6,7 @@ import resource
 import shutil
 import signal
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -72,7 +73,8 @@ def load(folder: Path) -> np.ndarray[Any, Any] | str:
         AssertionError: The error is not a clear one, or something was done that loading a model never does.
     """
     try:
-        with _watched():
+        with _watched(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of numbers that overflow, where weights are huge
             model = SentenceTransformer(str(folder), device="cpu", dtype="float32")
             vectors = model.encode(TEXTS)
     except Exception as error:

@@ -12,7 +12,7 @@ from likewise.checkpoint.rotary_settings import (
     modernbert_settings,
     nomic_bert_settings,
 )
-from likewise.checkpoint.values import ConfigValues
+from likewise.checkpoint.values import ConfigValues, shortened
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ def encoder_settings(config: Mapping[str, Any]) -> EncoderSettings:
 def _bert_settings(model_type: str, config: Mapping[str, Any]) -> BertSettings:
     if config.get("position_embedding_type", "absolute") != "absolute":
         raise ValueError(
-            f"position_embedding_type {config['position_embedding_type']!r} is not supported, only 'absolute' is"
+            f"position_embedding_type {shortened(config['position_embedding_type'])} is not supported, only 'absolute' is"
         )
     if config.get("is_decoder"):
         raise ValueError(f"a {model_type} model with is_decoder=true reads to the left only, which is not supported")

@@ -64,7 +64,7 @@ def other_settings(config: Mapping[str, Any]) -> OtherSettings:
 def _size(parts: list[Mapping[str, Any]], names: tuple[str, ...], model_type: str) -> int:
     name, value = _first(parts, names)
     if name is None:
-        raise ValueError(f"the architecture {model_type!r} needs one of {', '.join(names)}, but none is given")
+        raise ValueError(f"the architecture {shortened(model_type)} needs one of {', '.join(names)}, but none is given")
     return whole_number(value, name)
 
 

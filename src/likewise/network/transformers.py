@@ -165,12 +165,12 @@ def read_encoder(settings: OtherSettings, arrays: NamedArrays, config: Mapping[s
         ValueError: Transformers does not know the architecture, or weights are missing or of other shapes.
     """
     model_type, config_file = settings.model_type, arrays.origin.parent / "config.json"
-    with extra("transformers", f"The architecture {model_type!r}"):
+    with extra("transformers", f"The architecture {shortened(model_type)}"):
         import transformers
     if model_type not in transformers.CONFIG_MAPPING:
         own = " but by code of its own, which is never run" if "auto_map" in config else ""
         raise ValueError(
-            f"{config_file}: the architecture {model_type!r} is not computed here nor by Transformers "
+            f"{config_file}: the architecture {shortened(model_type)} is not computed here nor by Transformers "
             f"{transformers.__version__}{own}; a newer Transformers may know it"
         )
     with about(arrays.origin):
