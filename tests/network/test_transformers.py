@@ -263,6 +263,25 @@ def test_code_of_a_checkpoint_is_not_run(tmp_path: Path) -> None:
     assert not (tmp_path / "trapped").exists()
 
 
+@pytest.mark.parametrize(
+    ("variant", "changes", "words"),
+    [
+        (
+            "t5gemma",
+            {"encoder": {"hidden_size": 32, "vocab_size": 60, "num_hidden_layers": 10**9}},
+            "num_hidden_layers",
+        ),
+        ("t5", {"num_layers": 200, "d_ff": 400}, "a model of 5,954,080 numbers, but the arrays hold 39,424"),
+    ],
+)
+def test_a_model_much_larger_than_its_weights_is_not_built(
+    tmp_path: Path, variant: str, changes: dict[str, object], words: str
+) -> None:
+    save_other_encoder(tmp_path, variant)
+    with pytest.raises(ValueError, match=f"{re.escape(str(tmp_path))}.*{words}"):
+        load(tmp_path, **changes)
+
+
 def test_a_configuration_that_cannot_be_is_named(tmp_path: Path) -> None:
     save_other_encoder(tmp_path, "qwen3")
     with pytest.raises(ValueError, match=re.escape(str(tmp_path))):

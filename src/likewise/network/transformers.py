@@ -6,6 +6,7 @@ Packed tokens come in and one vector per token goes out, as with the library's o
 - texts of one length at a time, for any other architecture: this is right whatever it does with padding.
 """
 
+import copy
 import inspect
 import re
 from collections.abc import Iterator, Mapping
@@ -184,6 +185,8 @@ def read_encoder(settings: OtherSettings, arrays: NamedArrays, config: Mapping[s
             raise ValueError(f"{config_file} describes no {model_type}: {_line(error)}") from error
         if model_type in ENCODER_ONLY:
             described.is_encoder_decoder = False
+        with about(arrays.origin):
+            _check_total(described, model_class, arrays)
         packed = model_type in PACKED and not changes_itself(described)
         if packed:
             transformers.AttentionInterface.register(NAME, attention_by_text)
@@ -209,10 +212,25 @@ def _check_sizes(config: Mapping[str, Any], arrays: NamedArrays) -> None:
     """Refuse a ``config`` whose model would be far larger than ``arrays``, before Transformers builds it."""
     widest = max((length for name in arrays for length in arrays.stored(name)[0].shape), default=0)
     for key, value in config.items():
+        if isinstance(value, Mapping):  # the encoder's own part, as T5Gemma has one
+            _check_sizes(value, arrays)
         # Mostly a layer or expert has an array of its own; those that share one, as ALBERT's layers do, are few.
         most = 8 * widest if SIZES.search(key) else max(len(arrays), 512) if COUNTS.search(key) else None
         if most is not None and isinstance(value, int) and value > most:
             raise ValueError(f"config.json means {key}={shortened(value)}, but the arrays are those of a smaller model")
+
+
+def _check_total(config: Any, model_class: Any, arrays: NamedArrays) -> None:
+    """Refuse a model much larger than ``arrays``, before Transformers fills the memory with what they lack."""
+    try:
+        with torch.device("meta"):
+            model = model_class(copy.deepcopy(config))
+    except Exception:  # loading it fails too and tells why, or makes it in another way
+        return
+    needed = sum(parameter.numel() for parameter in model.parameters())
+    found = sum(arrays.size(name) for name in arrays)
+    if needed > 2 * found:
+        raise ValueError(f"config.json means a model of {needed:,} numbers, but the arrays hold {found:,}")
 
 
 def _model_class(config: Any) -> Any:
