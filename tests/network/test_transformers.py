@@ -152,7 +152,9 @@ def test_threads_do_not_disturb_each_other(pair_of: Callable[[str], Pair], varia
             assert_equal(result, wanted)
 
 
-@pytest.mark.parametrize("variant", ["albert", "deberta", "gemma2", "mistral", "qwen3", "t5", "xlnet"])
+@pytest.mark.parametrize(
+    "variant", ["albert", "deberta", "gemma2", "mistral", "qwen3", "switch_transformers", "t5", "xlnet", "xmod"]
+)
 def test_bfloat16_stays_near_float32(pair_of: Callable[[str], Pair], variant: str) -> None:
     ours, theirs = pair_of(variant)
     texts = random_texts(MIXED, 0, IDS)

@@ -37,8 +37,9 @@ PADDED = frozenset(
     | {"roformer", "t5", "t5gemma", "umt5", "xlm", "xlnet"}
 )
 
-# Under autocast DeBERTa masks bfloat16 scores with float32's lowest number, which torch refuses.
-FLOAT32_ONLY = frozenset({"deberta"})
+# Under autocast these put values of one precision into an array of another, which torch refuses: DeBERTa the mask of
+# its scores, the others what their adapters or experts give.
+FLOAT32_ONLY = frozenset({"deberta", "switch_transformers", "xmod"})
 
 # Of these encoder-decoders only the encoder is computed: "model_type" → (module of Transformers, class).
 ENCODER_ONLY: dict[str, tuple[str, str]] = {
