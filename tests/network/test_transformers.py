@@ -15,13 +15,14 @@ from typing import Any
 import pytest
 import torch
 from hypothesis import example, given, settings
+from hypothesis import strategies as st
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from likewise.checkpoint.arrays import read_arrays
 from likewise.checkpoint.other_settings import NO_LIMIT, other_settings
 from likewise.network.packed import PackedTokens, packed_tokens
-from likewise.network.transformers import ENCODER_ONLY, PACKED, PADDED, TransformersEncoder, read_encoder
+from likewise.network.transformers import ENCODER_ONLY, PACKED, PADDED, TransformersEncoder, batches, read_encoder
 from tests.network.batches import LENGTHS, SEEDS, packed, random_texts
 from tests.other_checkpoints import TOKENS, VARIANTS, save_other_encoder
 
@@ -88,6 +89,30 @@ def test_any_batch_equals_each_text_alone(
     texts = random_texts(lengths, seed, range(TOKENS))  # padding tokens spelt out too
     with torch.no_grad():
         assert_equal(ours(batch(texts)), texts_alone(theirs, texts))
+
+
+@given(lengths=LENGTHS, most=st.sampled_from([0, 1 / 8, 1]))
+def test_batches_keep_every_text_and_little_padding(lengths: list[int], most: float) -> None:
+    runs = [(2, length) for length in lengths]
+    cut = [list(part) for part in batches(runs, most)]
+    assert [run for part in cut for run in part] == runs
+    for part in cut:
+        rows, tokens = sum(texts for texts, _ in part), sum(texts * length for texts, length in part)
+        assert rows * max(length for _, length in part) <= (1 + most) * tokens
+
+
+@pytest.mark.parametrize(("variant", "shapes"), [("t5", [(1, 70), (8, 10)]), ("fnet", [(1, 70), (4, 10), (4, 9)])])
+def test_one_long_text_does_not_pad_the_short_ones(
+    pair_of: Callable[[str], Pair], variant: str, shapes: list[tuple[int, int]]
+) -> None:
+    ours, _ = pair_of(variant)
+    seen: list[tuple[int, ...]] = []
+    hook = ours.backbone.register_forward_pre_hook(
+        lambda module, inputs, named: seen.append(tuple(named["input_ids"].shape)), with_kwargs=True
+    )
+    ours(batch(random_texts([70, *[10] * 4, *[9] * 4], 0, IDS)))
+    hook.remove()
+    assert seen == shapes
 
 
 def test_every_architecture_of_the_registries_is_held_to_transformers() -> None:

@@ -37,6 +37,9 @@ PADDED = frozenset(
     | {"roformer", "t5", "t5gemma", "umt5", "xlm", "xlnet"}
 )
 
+# A padded batch is cut where padding would add more than this share of its tokens: another pass then costs less.
+MOST_PADDING = 1 / 8
+
 # Under autocast these put values of one precision into an array of another, which torch refuses: DeBERTa the mask of
 # its scores, the others what their adapters or experts give.
 FLOAT32_ONLY = frozenset({"deberta", "switch_transformers", "xmod"})
@@ -102,14 +105,12 @@ class TransformersEncoder(nn.Module):
         if self.backbone.config._attn_implementation == NAME:
             return self._packed(tokens, runs, all_layers)
         segments = self._segments(tokens)
-        if self.settings.model_type in PADDED:
-            return self._padded(tokens.ids, segments, runs, all_layers)
         states, start = [], 0
-        for texts, length in runs:
-            run = slice(start, start + texts * length)
-            kinds = None if segments is None else segments[run]
-            states.append(self._padded(tokens.ids[run], kinds, [(texts, length)], all_layers))
-            start = run.stop
+        for batch in batches(runs, MOST_PADDING if self.settings.model_type in PADDED else 0):
+            part = slice(start, start + sum(texts * length for texts, length in batch))
+            kinds = None if segments is None else segments[part]
+            states.append(self._padded(tokens.ids[part], kinds, batch, all_layers))
+            start = part.stop
         return [torch.cat(layer) for layer in zip(*states, strict=True)]
 
     def _packed(self, tokens: PackedTokens, runs: Runs, all_layers: bool) -> list[Tensor]:
@@ -149,6 +150,19 @@ class TransformersEncoder(nn.Module):
         segments = torch.zeros_like(tokens.ids)
         segments[tokens.offsets[1:][tokens.lengths > 0] - 1] = 2
         return segments
+
+
+def batches(runs: Runs, most_padding: float) -> Iterator[Runs]:
+    """Cut ``runs`` into batches to which padding adds at most ``most_padding`` of their tokens: none, where it is 0."""
+    batch: list[tuple[int, int]] = []
+    rows = tokens = longest = 0  # of the batch with the run at hand
+    for texts, length in runs:
+        rows, tokens, longest = rows + texts, tokens + texts * length, max(longest, length)
+        if batch and rows * longest > (1 + most_padding) * tokens:
+            yield batch
+            batch, rows, tokens, longest = [], texts, texts * length, length
+        batch.append((texts, length))
+    yield batch
 
 
 def changes_itself(config: Any) -> bool:
