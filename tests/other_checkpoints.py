@@ -88,6 +88,7 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {  # its name → model_type, 
     "roformer": ("roformer", _BERT | {"embedding_size": 32}),
     "smollm3": ("smollm3", _DECODER),
     "starcoder2": ("starcoder2", _DECODER | {"sliding_window": WINDOW}),
+    "switch_transformers": ("switch_transformers", _T5 | {"num_experts": 2, "num_sparse_encoder_layers": 1}),
     "t5": ("t5", _T5),
     "t5gemma": ("t5gemma", {"encoder": _GEMMA | _LAYERS, "decoder": _GEMMA, "vocab_size": TOKENS, "pad_token_id": 0}),
     "umt5": ("umt5", _T5),
@@ -102,6 +103,12 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {  # its name → model_type, 
             "pad_token_id": 2,
             "pad_index": 2,
         },
+    ),
+    "xmod": (
+        "xmod",
+        _BERT
+        | {"pad_token_id": 1, "max_position_embeddings": POSITIONS + 2}
+        | {"languages": ["en_XX"], "default_language": "en_XX"},
     ),
     "xlnet": ("xlnet", {"vocab_size": TOKENS, "d_model": 32, "n_layer": 2, "n_head": 4, "d_inner": 48}),
 }

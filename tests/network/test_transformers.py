@@ -15,13 +15,14 @@ from typing import Any
 import pytest
 import torch
 from hypothesis import example, given, settings
+from hypothesis import strategies as st
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from likewise.checkpoint.arrays import read_arrays
 from likewise.checkpoint.other_settings import NO_LIMIT, other_settings
 from likewise.network.packed import PackedTokens, packed_tokens
-from likewise.network.transformers import ENCODER_ONLY, PACKED, PADDED, TransformersEncoder, read_encoder
+from likewise.network.transformers import ENCODER_ONLY, PACKED, PADDED, TransformersEncoder, batches, read_encoder
 from tests.network.batches import LENGTHS, SEEDS, packed, random_texts
 from tests.other_checkpoints import TOKENS, VARIANTS, save_other_encoder
 
@@ -90,6 +91,30 @@ def test_any_batch_equals_each_text_alone(
         assert_equal(ours(batch(texts)), texts_alone(theirs, texts))
 
 
+@given(lengths=LENGTHS, most=st.sampled_from([0, 1 / 8, 1]))
+def test_batches_keep_every_text_and_little_padding(lengths: list[int], most: float) -> None:
+    runs = [(2, length) for length in lengths]
+    cut = [list(part) for part in batches(runs, most)]
+    assert [run for part in cut for run in part] == runs
+    for part in cut:
+        rows, tokens = sum(texts for texts, _ in part), sum(texts * length for texts, length in part)
+        assert rows * max(length for _, length in part) <= (1 + most) * tokens
+
+
+@pytest.mark.parametrize(("variant", "shapes"), [("t5", [(1, 70), (8, 10)]), ("fnet", [(1, 70), (4, 10), (4, 9)])])
+def test_one_long_text_does_not_pad_the_short_ones(
+    pair_of: Callable[[str], Pair], variant: str, shapes: list[tuple[int, int]]
+) -> None:
+    ours, _ = pair_of(variant)
+    seen: list[tuple[int, ...]] = []
+    hook = ours.backbone.register_forward_pre_hook(
+        lambda module, inputs, named: seen.append(tuple(named["input_ids"].shape)), with_kwargs=True
+    )
+    ours(batch(random_texts([70, *[10] * 4, *[9] * 4], 0, IDS)))
+    hook.remove()
+    assert seen == shapes
+
+
 def test_every_architecture_of_the_registries_is_held_to_transformers() -> None:
     assert {model_type for model_type, _ in VARIANTS.values()} >= PACKED | PADDED
     assert not PACKED & PADDED
@@ -152,7 +177,9 @@ def test_threads_do_not_disturb_each_other(pair_of: Callable[[str], Pair], varia
             assert_equal(result, wanted)
 
 
-@pytest.mark.parametrize("variant", ["albert", "deberta", "gemma2", "mistral", "qwen3", "t5", "xlnet"])
+@pytest.mark.parametrize(
+    "variant", ["albert", "deberta", "gemma2", "mistral", "qwen3", "switch_transformers", "t5", "xlnet", "xmod"]
+)
 def test_bfloat16_stays_near_float32(pair_of: Callable[[str], Pair], variant: str) -> None:
     ours, theirs = pair_of(variant)
     texts = random_texts(MIXED, 0, IDS)
@@ -261,6 +288,25 @@ def test_code_of_a_checkpoint_is_not_run(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=f"{told}: the architecture 'kettle' .*never run"):
         load(tmp_path)
     assert not (tmp_path / "trapped").exists()
+
+
+@pytest.mark.parametrize(
+    ("variant", "changes", "words"),
+    [
+        (
+            "t5gemma",
+            {"encoder": {"hidden_size": 32, "vocab_size": 60, "num_hidden_layers": 10**9}},
+            "num_hidden_layers",
+        ),
+        ("t5", {"num_layers": 200, "d_ff": 400}, "a model of 5,954,080 numbers, but the arrays hold 39,424"),
+    ],
+)
+def test_a_model_much_larger_than_its_weights_is_not_built(
+    tmp_path: Path, variant: str, changes: dict[str, object], words: str
+) -> None:
+    save_other_encoder(tmp_path, variant)
+    with pytest.raises(ValueError, match=f"{re.escape(str(tmp_path))}.*{words}"):
+        load(tmp_path, **changes)
 
 
 def test_a_configuration_that_cannot_be_is_named(tmp_path: Path) -> None:

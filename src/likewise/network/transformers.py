@@ -6,6 +6,7 @@ Packed tokens come in and one vector per token goes out, as with the library's o
 - texts of one length at a time, for any other architecture: this is right whatever it does with padding.
 """
 
+import copy
 import inspect
 import re
 from collections.abc import Iterator, Mapping
@@ -36,8 +37,12 @@ PADDED = frozenset(
     | {"roformer", "t5", "t5gemma", "umt5", "xlm", "xlnet"}
 )
 
-# Under autocast DeBERTa masks bfloat16 scores with float32's lowest number, which torch refuses.
-FLOAT32_ONLY = frozenset({"deberta"})
+# A padded batch is cut where padding would add more than this share of its tokens: another pass then costs less.
+MOST_PADDING = 1 / 8
+
+# Under autocast these put values of one precision into an array of another, which torch refuses: DeBERTa the mask of
+# its scores, the others what their adapters or experts give.
+FLOAT32_ONLY = frozenset({"deberta", "switch_transformers", "xmod"})
 
 # Of these encoder-decoders only the encoder is computed: "model_type" → (module of Transformers, class).
 ENCODER_ONLY: dict[str, tuple[str, str]] = {
@@ -100,14 +105,12 @@ class TransformersEncoder(nn.Module):
         if self.backbone.config._attn_implementation == NAME:
             return self._packed(tokens, runs, all_layers)
         segments = self._segments(tokens)
-        if self.settings.model_type in PADDED:
-            return self._padded(tokens.ids, segments, runs, all_layers)
         states, start = [], 0
-        for texts, length in runs:
-            run = slice(start, start + texts * length)
-            kinds = None if segments is None else segments[run]
-            states.append(self._padded(tokens.ids[run], kinds, [(texts, length)], all_layers))
-            start = run.stop
+        for batch in batches(runs, MOST_PADDING if self.settings.model_type in PADDED else 0):
+            part = slice(start, start + sum(texts * length for texts, length in batch))
+            kinds = None if segments is None else segments[part]
+            states.append(self._padded(tokens.ids[part], kinds, batch, all_layers))
+            start = part.stop
         return [torch.cat(layer) for layer in zip(*states, strict=True)]
 
     def _packed(self, tokens: PackedTokens, runs: Runs, all_layers: bool) -> list[Tensor]:
@@ -149,6 +152,19 @@ class TransformersEncoder(nn.Module):
         return segments
 
 
+def batches(runs: Runs, most_padding: float) -> Iterator[Runs]:
+    """Cut ``runs`` into batches to which padding adds at most ``most_padding`` of their tokens: none, where it is 0."""
+    batch: list[tuple[int, int]] = []
+    rows = tokens = longest = 0  # of the batch with the run at hand
+    for texts, length in runs:
+        rows, tokens, longest = rows + texts, tokens + texts * length, max(longest, length)
+        if batch and rows * longest > (1 + most_padding) * tokens:
+            yield batch
+            batch, rows, tokens, longest = [], texts, texts * length, length
+        batch.append((texts, length))
+    yield batch
+
+
 def changes_itself(config: Any) -> bool:
     """Whether the module keeps other position frequencies once it has seen a long text (LongRoPE, Ding et al. 2024)."""
     rope = getattr(config, "rope_parameters", None) or getattr(config, "rope_scaling", None)
@@ -184,6 +200,8 @@ def read_encoder(settings: OtherSettings, arrays: NamedArrays, config: Mapping[s
             raise ValueError(f"{config_file} describes no {model_type}: {_line(error)}") from error
         if model_type in ENCODER_ONLY:
             described.is_encoder_decoder = False
+        with about(arrays.origin):
+            _check_total(described, model_class, arrays)
         packed = model_type in PACKED and not changes_itself(described)
         if packed:
             transformers.AttentionInterface.register(NAME, attention_by_text)
@@ -209,10 +227,25 @@ def _check_sizes(config: Mapping[str, Any], arrays: NamedArrays) -> None:
     """Refuse a ``config`` whose model would be far larger than ``arrays``, before Transformers builds it."""
     widest = max((length for name in arrays for length in arrays.stored(name)[0].shape), default=0)
     for key, value in config.items():
+        if isinstance(value, Mapping):  # the encoder's own part, as T5Gemma has one
+            _check_sizes(value, arrays)
         # Mostly a layer or expert has an array of its own; those that share one, as ALBERT's layers do, are few.
         most = 8 * widest if SIZES.search(key) else max(len(arrays), 512) if COUNTS.search(key) else None
         if most is not None and isinstance(value, int) and value > most:
             raise ValueError(f"config.json means {key}={shortened(value)}, but the arrays are those of a smaller model")
+
+
+def _check_total(config: Any, model_class: Any, arrays: NamedArrays) -> None:
+    """Refuse a model much larger than ``arrays``, before Transformers fills the memory with what they lack."""
+    try:
+        with torch.device("meta"):
+            model = model_class(copy.deepcopy(config))
+    except Exception:  # loading it fails too and tells why, or makes it in another way
+        return
+    needed = sum(parameter.numel() for parameter in model.parameters())
+    found = sum(arrays.size(name) for name in arrays)
+    if needed > 2 * found:
+        raise ValueError(f"config.json means a model of {needed:,} numbers, but the arrays hold {found:,}")
 
 
 def _model_class(config: Any) -> Any:
