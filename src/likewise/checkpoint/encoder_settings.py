@@ -121,10 +121,9 @@ def encoder_settings(config: Mapping[str, Any]) -> EncoderSettings:
 
 
 def _bert_settings(model_type: str, config: Mapping[str, Any]) -> BertSettings:
-    if config.get("position_embedding_type", "absolute") != "absolute":
-        raise ValueError(
-            f"position_embedding_type {shortened(config['position_embedding_type'])} is not supported, only 'absolute' is"
-        )
+    position_type = config.get("position_embedding_type", "absolute")
+    if position_type != "absolute":
+        raise ValueError(f"position_embedding_type {shortened(position_type)} is not supported, only 'absolute' is")
     if config.get("is_decoder"):
         raise ValueError(f"a {model_type} model with is_decoder=true reads to the left only, which is not supported")
     is_distilbert = model_type == "distilbert"
