@@ -33,6 +33,12 @@ LINEAR = {"rope_type": "linear", "factor": 2.0}
             },
             {"global_rope_theta": 7.0, "local_rope_theta": 5.0},
         ),
+        (
+            {"model_type": "modernbert", "layer_types": ["full_attention", *["sliding_attention"] * 3] * 2},
+            {"global_attn_every_n_layers": 4},
+        ),
+        ({"model_type": "modernbert", "layer_types": ["full_attention", "sliding_attention"]}, {}),
+        ({"model_type": "gemma3_text", "layer_types": ["full_attention"] * 3}, {}),
         ({"model_type": "modernbert", "rope_parameters": {"full_attention": {"rope_type": "default"}}}, {}),
     ],
 )

@@ -12,7 +12,7 @@ BESIDE = ("rope_theta", "partial_rotary_factor")  # what 4 keeps beside the othe
 
 def config_for_both(config: Mapping[str, Any]) -> dict[str, Any]:
     """config.json with the keys that 4 reads added; 5 reads its own before these, which say the same."""
-    both = dict(config)
+    both = dict(config) | _global_layers(config.get("layer_types"), config.get("model_type"))
     parameters = config.get("rope_parameters")
     if not isinstance(parameters, Mapping):
         return both
@@ -23,6 +23,13 @@ def config_for_both(config: Mapping[str, Any]) -> dict[str, Any]:
     if parameters.get("rope_type", "default") != "default":
         both["rope_scaling"] = {key: value for key, value in parameters.items() if key not in BESIDE}
     return both
+
+
+def _global_layers(types: object, model_type: object) -> dict[str, int]:
+    """Of ModernBERT, 4 knows only at which distance layers attend to the whole text."""
+    if model_type != "modernbert" or not isinstance(types, list) or "full_attention" not in types[1:]:
+        return {}
+    return {"global_attn_every_n_layers": types.index("full_attention", 1)}
 
 
 def tokenizer_settings_for_both(settings: Mapping[str, Any]) -> dict[str, Any]:
