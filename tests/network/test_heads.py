@@ -180,7 +180,7 @@ def test_what_cannot_follow_the_pooling_is_named(transformer: models.Transformer
 
 def test_weights_of_another_shape_are_named_with_their_head(transformer: models.Transformer) -> None:
     head = models.Dense(32, 16, init_weight=drawn(17, 32), init_bias=drawn(16))
-    with pytest.raises(ValueError, match=r"Dense\(in_features=32.*linear\.weight has the shape \(17, 32\)"):
+    with pytest.raises(ValueError, match=r"Dense\(32 → 16, Tanh\).*linear\.weight has the shape \(17, 32\)"):
         network_of(transformer, head)
 
 

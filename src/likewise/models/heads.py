@@ -51,6 +51,13 @@ class Dense:
             self.arrays.setdefault("linear.bias", np.zeros(self.out_features, dtype=np.float32))
         self.init_weight = self.init_bias = None
 
+    def __repr__(self) -> str:
+        facts = [f"{self.in_features} → {self.out_features}", self.activation_function.rpartition(".")[2]]
+        facts += (
+            ["no bias"] * (not self.bias) + ["residual"] * self.use_residual + ["on tokens"] * works_on_tokens(self)
+        )
+        return f"Dense({', '.join(facts)})"
+
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """The shapes of its arrays."""
