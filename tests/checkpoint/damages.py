@@ -44,9 +44,25 @@ STRINGS = [
     *("sentence_transformers.models.", "sentence_transformers", "my_code.Model", "builtins.exec", "torch.nn.Linear"),
 ]
 DEEP: Any = 1
+DEEP_OBJECT: Any = 1
 for _ in range(400):
-    DEEP = [DEEP]
-OTHERS = [None, True, False, [], {}, [None], [[]], [1, 2], ["mean", "max"], {"a": 1}, {"": {}}, ["x"] * 300, DEEP]
+    DEEP, DEEP_OBJECT = [DEEP], {"a": DEEP_OBJECT}
+OTHERS = [
+    None,
+    True,
+    False,
+    [],
+    {},
+    [None],
+    [[]],
+    [1, 2],
+    ["mean", "max"],
+    {"a": 1},
+    {"": {}},
+    ["x"] * 300,
+    DEEP,
+    DEEP_OBJECT,
+]
 VALUES = st.sampled_from([*NUMBERS, *NUMBERS_IN_PARTS, *STRINGS, *OTHERS])
 
 

@@ -133,6 +133,12 @@ CASES: dict[str, tuple[str, Damage, str]] = {  # what is wrong → the model, wh
         SetValue("config.json", ("num_hidden_groups",), 10**9),
         f"model.safetensors: config.json means num_hidden_groups=1000000000, {SMALLER}",
     ),
+    "heads that cannot be": (
+        "albert",
+        SetValue("config.json", ("num_attention_heads",), -1),
+        "config.json describes a albert that computes nothing: "
+        "RuntimeError: 'invalid shape dimension -16 at index 3 of shape [1, 1, -1, -16]'",
+    ),
     "a billion dimensions inside": (
         "albert",
         SetValue("config.json", ("intermediate_size",), 10**9),

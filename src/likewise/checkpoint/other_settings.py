@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from likewise.checkpoint.values import shortened, whole_number
+from likewise.checkpoint.values import number, shortened, whole_number
 
 NO_LIMIT = 10**9
 WIDTHS = ("hidden_size", "d_model", "n_embd", "dim", "emb_dim")  # each architecture has its own name for the same thing
@@ -41,6 +41,9 @@ def other_settings(config: Mapping[str, Any]) -> OtherSettings:
     if not isinstance(model_type, str) or not model_type:
         raise ValueError(f'"model_type" must name the architecture, such as "bert", but is {shortened(model_type)}')
     parts = [config, *(config[key] for key in INNER if isinstance(config.get(key), Mapping))]
+    for key, value in config.items():
+        if key.endswith(("_eps", "_epsilon")) and value is not None:  # Transformers takes any, and computes no numbers
+            number(value, key, 0)
     padding_id = _first(parts, ("pad_token_id",))[1]
     counts_from_padding = model_type in COUNTS_FROM_PADDING
     # Decoders often have none, and old Llama files say -1; there any token serves, as nothing attends to padding.

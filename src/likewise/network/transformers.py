@@ -69,6 +69,9 @@ SIZES = re.compile("(size|dim|width|inner|ff|d_model|embd)$")  # … and those t
 _ALONE = RLock()
 
 
+NOTHING = PackedTokens(torch.empty(0, dtype=torch.int32), torch.zeros(2, dtype=torch.int32), 0)  # one text, empty
+
+
 class TransformersEncoder(nn.Module):
     """Packed tokens → one vector per token, by a model of Transformers."""
 
@@ -220,15 +223,20 @@ def read_encoder(settings: OtherSettings, arrays: NamedArrays, config: Mapping[s
         except Exception as error:
             raise ValueError(f"{arrays.origin} with its config.json makes no {model_type}: {_line(error)}") from error
     _check(report, str(arrays.origin))
-    return TransformersEncoder(settings, backbone)
+    encoder = TransformersEncoder(settings, backbone)
+    try:
+        with torch.no_grad():
+            encoder(NOTHING)
+    except Exception as error:  # a number of heads that does not divide the width, an activation that is none, …
+        raise ValueError(f"{config_file} describes a {model_type} that computes nothing: {_line(error)}") from error
+    return encoder
 
 
 def _check_sizes(config: Mapping[str, Any], arrays: NamedArrays) -> None:
     """Refuse a ``config`` whose model would be far larger than ``arrays``, before Transformers builds it."""
     widest = max((length for name in arrays for length in arrays.stored(name)[0].shape), default=0)
-    for key, value in config.items():
-        if isinstance(value, Mapping):  # the encoder's own part, as T5Gemma has one
-            _check_sizes(value, arrays)
+    inner = [part for part in config.values() if isinstance(part, Mapping)]  # T5Gemma's describes its encoder
+    for key, value in (pair for part in (config, *inner) for pair in part.items()):
         # Mostly a layer or expert has an array of its own; those that share one, as ALBERT's layers do, are few.
         most = 8 * widest if SIZES.search(key) else max(len(arrays), 512) if COUNTS.search(key) else None
         if most is not None and isinstance(value, int) and value > most:
