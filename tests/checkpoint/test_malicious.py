@@ -56,6 +56,12 @@ CASES: dict[str, tuple[str, Damage, str]] = {  # what is wrong → the model, wh
         SetValue("modules.json", (1, "path"), "a\0b"),
         "modules.json: the module path 'a\\x00b' is no path",
     ),
+    "half a character in a prompt": (
+        "bert",
+        SetValue("config_sentence_transformers.json", ("prompts", "query"), "\ud800"),
+        "config_sentence_transformers.json: prompts in config_sentence_transformers.json hold half of a character, "
+        "which has no UTF-8 form: {'query': '\\ud800', 'document': ''}",
+    ),
     "a custom class": (
         "bert",
         SetValue("modules.json", (1, "type"), "my_code.MyPooling"),
@@ -64,7 +70,7 @@ CASES: dict[str, tuple[str, Damage, str]] = {  # what is wrong → the model, wh
     "a module of another kind of model": (
         "bert",
         SetValue("modules.json", (1, "type"), "sentence_transformers.models.CLIPModel"),
-        f"1_Pooling: modules.json names a module CLIPModel, which is not supported; supported are {KINDS}",
+        f"1_Pooling: modules.json names a module 'CLIPModel', which is not supported; supported are {KINDS}",
     ),
     "a function for an activation": (
         "bert",

@@ -186,7 +186,7 @@ def test_a_folder_without_a_model_is_told(tmp_path: Path) -> None:
 def test_a_module_that_is_not_known_is_told(folder: Path) -> None:
     kind = "sentence_transformers.models.SpladePooling"
     write(folder / "modules.json", [TRANSFORMER, POOLING, {"path": "2_Other", "type": kind}])
-    with pytest.raises(ValueError, match="a module SpladePooling, which is not supported; supported are Transformer"):
+    with pytest.raises(ValueError, match="a module 'SpladePooling', which is not supported; supported are Transformer"):
         SentenceTransformer(folder)
 
 

@@ -66,7 +66,12 @@ def prompts_of(value: object, origin: str) -> dict[str, str]:
     prompts = {} if value is None else value
     if not isinstance(prompts, Mapping) or not all(isinstance(text, str | None) for text in prompts.values()):
         raise ValueError(f"{origin} must be texts by name, such as {{'query': 'query: '}}, not {shortened(value)}")
-    return {str(name): text for name, text in prompts.items() if text is not None}
+    found = {str(name): text for name, text in prompts.items() if text is not None}
+    try:
+        "".join(found.values()).encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(f"{origin} hold half of a character, which has no UTF-8 form: {shortened(value)}") from error
+    return found
 
 
 def _text(settings: Mapping[str, Any], name: str) -> str | None:

@@ -9,7 +9,7 @@ from typing import Any
 from likewise.checkpoint.arrays import check_shapes, read_arrays
 from likewise.checkpoint.locate import Location
 from likewise.checkpoint.settings import Checkpoint, ModuleEntry, is_model2vec, read_object
-from likewise.checkpoint.values import shortened
+from likewise.checkpoint.values import listed, shortened
 from likewise.models.chain import Module
 from likewise.models.heads import Dense, Dropout, LayerNorm, Normalize
 from likewise.models.pooling import OLDER_POOLING_NAMES, Pooling
@@ -69,9 +69,9 @@ def _plain_pooling(config: Mapping[str, Any]) -> str:
 
 def _read_module(entry: ModuleEntry, origin: str) -> Module:
     if entry.kind not in READERS:
-        known = ", ".join(READERS)
+        kind, known = shortened(entry.kind), ", ".join(READERS)
         raise ValueError(
-            f"{entry.folder}: modules.json names a module {entry.kind}, which is not supported; supported are {known}"
+            f"{entry.folder}: modules.json names a module {kind}, which is not supported; supported are {known}"
         )
     try:
         return READERS[entry.kind](entry, origin)
@@ -84,7 +84,7 @@ def _read_module(entry: ModuleEntry, origin: str) -> Module:
 def _transformer(entry: ModuleEntry, origin: str) -> Transformer:
     settings = dict(entry.settings)
     if unknown := settings.keys() - TRANSFORMER_KEYS:
-        logger.warning("%s: the settings %s are not known and have no effect", entry.folder, ", ".join(sorted(unknown)))
+        logger.warning("%s: the settings %s are not known and have no effect", entry.folder, listed(sorted(unknown)))
     _check_task(settings)
     processing = settings.get("processor_kwargs") or settings.get("tokenizer_args") or {}
     changes = settings.get("config_kwargs") or settings.get("config_args") or {}
