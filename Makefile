@@ -56,7 +56,7 @@ benchmark: .venv/installed .venv-peer/installed
 .venv-peer/installed: constraints.txt
 	$(PYTHON) -m venv .venv-peer
 	.venv-peer/bin/python $(INSTALL) -c constraints.txt torch
-	.venv-peer/bin/python $(INSTALL) -c constraints.txt sentence-transformers==6.2.0 pyarrow
+	.venv-peer/bin/python $(INSTALL) -c constraints.txt sentence-transformers==6.2.0 pyarrow accelerate datasets peft
 	touch $@
 
 # Older versions run with the Transformers that they ask for, as they do where people have them.

@@ -31,22 +31,28 @@ ROOMS = [  # each uses itself and those above it
     "sentence_transformer",
     "export",
     "search",
+    "losses",
+    "evaluation",
+    "training",
     "util",
     "similarity_functions",
+    "readers",
+    "training_args",
     "cli",
 ]
 HEAVY = {
     *("torch", "transformers", "datasets", "pandas", "pyarrow", "scipy", "sentence_transformers"),
-    *("onnx", "onnxruntime"),
+    *("onnx", "onnxruntime", "accelerate", "peft", "sklearn", "matplotlib"),
 }
-WITH_TORCH = ["engine.torch", "engine.workers", "util"]  # and all of network
+WITH_TORCH = ["engine.torch", "engine.workers", "util"]  # and all of WITH_TORCH_ROOMS
+WITH_TORCH_ROOMS = ("network", "losses", "training")
 
 FILES = sorted(PACKAGE.rglob("*.py"))
 MODULES = {file: ".".join(file.relative_to(PACKAGE).with_suffix("").parts).removesuffix(".__init__") for file in FILES}
 
 
 def has_torch(module: str) -> bool:
-    return module in WITH_TORCH or module.split(".")[0] == "network"
+    return module in WITH_TORCH or room_of(module) in WITH_TORCH_ROOMS
 
 
 def imported(node: ast.AST) -> list[str]:

@@ -73,6 +73,27 @@ def offsets_of(lengths: NDArray[np.integer]) -> NDArray[np.int32]:
     return offsets
 
 
+def concatenated(batches: Sequence[TokenBatch]) -> TokenBatch:
+    """One batch with the texts of all ``batches``, in order; where one marks its prompts, those of others are empty."""
+    if len(batches) == 1:
+        return batches[0]
+    prompts = [batch.prompt_lengths for batch in batches]
+    has_prompts = any(lengths is not None for lengths in prompts)
+    return TokenBatch(
+        ids=np.concatenate([batch.ids for batch in batches]),
+        offsets=offsets_of(np.concatenate([batch.lengths for batch in batches])),
+        full_lengths=np.concatenate([batch.full_lengths for batch in batches]),
+        prompt_lengths=np.concatenate(
+            [
+                np.zeros(len(batch), np.int32) if lengths is None else lengths
+                for batch, lengths in zip(batches, prompts, strict=True)
+            ]
+        )
+        if has_prompts
+        else None,
+    )
+
+
 def tokenize(
     tokenizer: Tokenizer,
     texts: Sequence[str],

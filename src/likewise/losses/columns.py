@@ -1,0 +1,77 @@
+"""The columns of a training step → their embeddings: packed together, cut by a token budget, differentiable."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+from likewise.encoding.embed import tokenize
+from likewise.tokens import TokenBatch, batches_by_length, concatenated, texts_of
+
+if TYPE_CHECKING:
+    from likewise.sentence_transformer import SentenceTransformer
+
+Network = Callable[[TokenBatch, str], Tensor]  # a SentenceNetwork or a RoutedNetwork
+
+TOKEN_BUDGET = 4096  # tokens computed together
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of a batch: a text of each row."""
+
+    tokens: TokenBatch
+    texts: Sequence[str]  # with their prompt, for a guide or a teacher with a tokenizer of its own
+    route: str = ""  # of a model with a Router
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+
+def column_of(
+    model: SentenceTransformer, texts: Sequence[str], prompt: str | None = None, task: str | None = None
+) -> Column:
+    """Tokenise the texts of a column for ``model``, with ``prompt`` before each, by the route of ``task``."""
+    texts = texts_of(texts)
+    routes = model.live.routes
+    route = routes.name(task)
+    return Column(tokenize(routes.chains[route], texts, prompt), [(prompt or "") + text for text in texts], route)
+
+
+def embed_columns(
+    network: Network,
+    columns: Sequence[Column],
+    token_budget: int = TOKEN_BUDGET,
+    texts_at_once: int | None = None,
+    replays: bool = False,
+) -> list[Tensor]:
+    """The embeddings of each column, (texts, dim) each; differentiable.
+
+    All columns are sorted by length together and computed in chunks of at most ``token_budget`` tokens and
+    ``texts_at_once`` texts. With ``replays``, a chunk is computed again when its gradient is wanted, under the same
+    random state, instead of being remembered until then (Gao et al. 2021, GradCache: https://arxiv.org/abs/2101.06983,
+    section 3): memory then holds one chunk, whatever the number of texts.
+    """
+    embeddings: list[Tensor | None] = [None] * len(columns)
+    for route in dict.fromkeys(column.route for column in columns):
+        places = [place for place, column in enumerate(columns) if column.route == route]
+        batch = concatenated([columns[place].tokens for place in places])
+        order = list(batches_by_length(batch.lengths, token_budget, texts_at_once))
+        parts = []
+        for chosen in order:
+            chunk = batch.take(chosen)
+            if replays and torch.is_grad_enabled():
+                parts.append(checkpoint(network, chunk, route, use_reentrant=False))
+            else:
+                parts.append(network(chunk, route))
+        back = torch.from_numpy(np.argsort(np.concatenate(order))).to(parts[0].device)
+        vectors = torch.cat(parts)[back]  # (texts of all columns, dim), in their own order again
+        for place, part in zip(places, vectors.split([len(columns[place]) for place in places]), strict=True):
+            embeddings[place] = part
+    return [part for part in embeddings if part is not None]

@@ -1,0 +1,1 @@
+"""Training: arguments, data, samplers, the loop."""

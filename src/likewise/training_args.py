@@ -1,0 +1,1 @@
+"""The import path of sentence_transformers.training_args."""
