@@ -1,0 +1,70 @@
+"""A loss and its gradients for given embeddings, computed by likewise or by sentence-transformers."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from tests.peer.loss_cases import WIDTH, Arguments, Batch, Package, cases
+
+
+class Network(nn.Module):
+    """Gives what it is given; without weights, so that the parameters of a loss are its own."""
+
+    device = torch.device("cpu")
+
+    def forward(self, features: dict[str, Tensor], **_: Any) -> dict[str, Tensor]:
+        """What a loss of sentence-transformers asks of its model."""
+        return {"sentence_embedding": features["embeddings"]}
+
+    def get_embedding_dimension(self) -> int:
+        """The width of every embedding."""
+        return WIDTH
+
+    @property
+    def network(self) -> nn.Module:
+        """What a loss of likewise asks of its model."""
+        return self
+
+
+Call = Callable[[Any, list[Tensor], Tensor | None], Tensor]  # a loss, embedded columns, labels → a scalar
+
+
+def theirs(loss: Any, columns: list[Tensor], labels: Tensor | None) -> Tensor:
+    """How a loss of sentence-transformers is called."""
+    value: Tensor = loss([{"embeddings": column} for column in columns], labels)
+    return value
+
+
+def ours(loss: Any, columns: list[Tensor], labels: Tensor | None) -> Tensor:
+    """How the core of a loss of likewise is called."""
+    value: Tensor = loss.from_embeddings(columns, labels)
+    return value
+
+
+def values(package: Package, loss: str, call: Call) -> dict[str, NDArray[np.float32]]:
+    """By case of ``loss``: its value, then all its gradients, of the columns and of its own weights, end to end."""
+    kind = getattr(package.losses, loss)
+    return {name: value_and_gradients(package, kind, call, batch, make) for name, batch, make in cases(loss)}
+
+
+def value_and_gradients(
+    package: Package, kind: Callable[..., Any], call: Call, batch: Batch, arguments: Arguments
+) -> NDArray[np.float32]:
+    """One case: (1 + rows × WIDTH of each column + numbers in each weight,)."""
+    loss = kind(Network(), **arguments(package))
+    weights = [weight for _, weight in sorted(loss.named_parameters())]
+    random = np.random.RandomState(0)
+    with torch.no_grad():
+        for weight in weights:
+            weight.copy_(torch.from_numpy(random.standard_normal(tuple(weight.shape)) * 0.5))
+    columns = [torch.from_numpy(column.copy()).requires_grad_() for column in batch.columns]
+    value = call(loss, columns, None if batch.labels is None else torch.from_numpy(batch.labels.copy()))
+    value.backward()
+    gradients = [torch.zeros_like(part) if part.grad is None else part.grad for part in (*columns, *weights)]
+    flat = torch.cat([value.detach().reshape(1), *(gradient.flatten() for gradient in gradients)])
+    assert flat.dtype == torch.float32
+    return flat.numpy()
