@@ -91,6 +91,8 @@ def test_imports_point_one_way_only(file: Path) -> None:
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         for name in imported(node):
             other = room_of(name.removeprefix("likewise."))
+            if name == "likewise.training.fit" and MODULES[file] == "sentence_transformer":
+                continue  # the one exception: the method SentenceTransformer.fit
             if name.startswith("likewise.") and other != "__version__":
                 assert ROOMS.index(other) <= ROOMS.index(room), f"{MODULES[file]} imports {name}, which is below it"
 

@@ -4,9 +4,15 @@ from importlib import import_module
 
 __version__ = "0.1.0"
 
-_HOME = {"SentenceTransformer": "sentence_transformer"}  # name → the file it is in
-_ROOMS = ("models", "util")  # sub-modules that are reached as attributes
-__all__ = ["SentenceTransformer", "__version__", "models", "util"]
+_HOME = {  # name → the file it is in
+    "EarlyStoppingCallback": "training.callbacks",
+    "InputExample": "training.examples",
+    "SentenceTransformer": "sentence_transformer",
+    "SentenceTransformerTrainer": "training.trainer",
+    "SentenceTransformerTrainingArguments": "training.arguments",
+}
+_ROOMS = ("evaluation", "losses", "models", "util")  # sub-modules that are reached as attributes
+__all__ = [*_HOME, *_ROOMS, "__version__"]
 
 
 def __getattr__(name: str) -> object:

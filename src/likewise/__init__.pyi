@@ -1,6 +1,12 @@
+from likewise import evaluation as evaluation
+from likewise import losses as losses
 from likewise import models as models
 from likewise import util as util
 from likewise.sentence_transformer import SentenceTransformer as SentenceTransformer
+from likewise.training.arguments import SentenceTransformerTrainingArguments as SentenceTransformerTrainingArguments
+from likewise.training.callbacks import EarlyStoppingCallback as EarlyStoppingCallback
+from likewise.training.examples import InputExample as InputExample
+from likewise.training.trainer import SentenceTransformerTrainer as SentenceTransformerTrainer
 
 __version__: str
 __all__: list[str]

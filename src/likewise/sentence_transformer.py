@@ -116,6 +116,8 @@ class SentenceTransformer:
         if limit is not None:
             self.max_seq_length = limit
         self._live = LiveModel(self._routes, None if device is None else str(device), chosen_dtype)
+        self.training_facts: TrainingFacts | None = None  # what a trainer made of it, for the model card
+        self.scores: Sequence[Score] = ()
 
     # Encoding
 
@@ -393,6 +395,21 @@ class SentenceTransformer:
         """Switch dropout off."""
         return self.train(False) if self._live.has_network else self
 
+    # Training and evaluating
+
+    def fit(self, train_objectives: Sequence[tuple[Any, Any]], *arguments: Any, **named: Any) -> None:
+        """Train on each ``(DataLoader of InputExample, loss)``; the arguments are those of ``likewise.training.fit``.
+
+        For scripts that have it; SentenceTransformerTrainer does the same and more.
+        """
+        from likewise.training.fit import fit  # the one import of a room below: whoever calls this has torch
+
+        fit(self, train_objectives, *arguments, **named)
+
+    def evaluate(self, evaluator: Any, output_path: str | os.PathLike[str] | None = None) -> Any:
+        """The scores that ``evaluator`` gives this model; with ``output_path``, also in files there."""
+        return evaluator(self) if output_path is None else evaluator(self, output_path)
+
     # Saving
 
     def save_pretrained(
@@ -406,7 +423,7 @@ class SentenceTransformer:
         layout: Layout = "legacy",
         dtype: str | None = None,
         training: TrainingFacts | None = None,
-        scores: Sequence[Score] = (),
+        scores: Sequence[Score] | None = None,
     ) -> None:
         """Write the model into the folder ``path``, whole or not at all.
 
@@ -416,7 +433,8 @@ class SentenceTransformer:
         model. What ``path`` held before is replaced; other files there stay.
 
         The model card, README.md, calls the model ``model_name`` and tells what it was trained on (``training``, or the
-        names ``train_datasets``) and its ``scores``. One that somebody has written stays.
+        names ``train_datasets``) and its ``scores``; after a run, by default, the trainer's. One that somebody has
+        written stays.
 
         Raises:
             ValueError: There is no such layout or dtype, or ``safe_serialization`` is off.
@@ -425,6 +443,7 @@ class SentenceTransformer:
         if train_datasets and training is None:
             training = TrainingFacts([DataSet(name, hub_id=name) for name in train_datasets])
         settings = ModelSettings(self.prompts, self.default_prompt_name, self.similarity_fn_name, self.truncate_dim)
+        training, scores = training or self.training_facts, self.scores if scores is None else scores
         card = Card(model_name, training, scores) if create_model_card else None
         save_model(self._modules, self._live, settings, path, layout, dtype, card)
 
