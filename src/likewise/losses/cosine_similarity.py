@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from inspect import isfunction
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
 
-from likewise.losses.loss import Loss, Needs
+from likewise.losses.loss import Loss, Needs, name_of
 from likewise.similarity import pairwise_cos_sim
 
 if TYPE_CHECKING:
@@ -41,4 +42,5 @@ class CosineSimilarityLoss(Loss):
 
     def get_config_dict(self) -> dict[str, Any]:
         """The loss's arguments, for the model card."""
-        return {"loss_fct": type(self.loss_fct).__name__}
+        parts = {"loss_fct": self.loss_fct, "cos_score_transformation": self.cos_score_transformation}
+        return {name: name_of(part) if isfunction(part) else type(part).__name__ for name, part in parts.items()}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -15,7 +15,7 @@ from likewise.losses.columns import TOKEN_BUDGET, Column, column_of, embed_colum
 if TYPE_CHECKING:
     from likewise.sentence_transformer import SentenceTransformer
 
-Labels = Literal["class", "binary", "unit", "score", "vector"]
+Labels = Literal["class", "binary", "unit", "score", "scores", "vector"]
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,8 @@ class Needs:
     columns: str  # in words: "two texts (a sentence, another sentence)"
     least: int = 2  # columns of text
     most: int | None = 2  # None: any number
-    # A class (0, 1, 2), yes or no (0, 1), a similarity (0 to 1), any number, or several numbers a row; None: no label.
+    # A class (0, 1, 2), yes or no (0, 1), a similarity (0 to 1), any number, one or several, or several numbers a row;
+    # None: no label.
     labels: Labels | None = None
 
 
@@ -53,13 +54,17 @@ class Loss(nn.Module):
         array or list may be the ``labels``, (rows,) or (rows, numbers).
 
         Raises:
-            ValueError: There are too few columns or too many, or labels are missing.
+            ValueError: There are too few columns or too many, they are not equally long, or labels are missing.
         """
         columns = [column if isinstance(column, Column) else column_of(self.model, column) for column in texts]
         self.check_columns(len(columns), labels is not None)
         if labels is not None:
             labels = torch.as_tensor(np.asarray(labels) if isinstance(labels, Sequence) else labels)
             labels = labels.to(self.network.device)
+        lengths = [len(column) for column in columns] + ([] if labels is None else [len(labels)])
+        if len(set(lengths)) > 1:
+            kinds = "columns of text" if labels is None else "columns of text and labels"
+            raise ValueError(f"the {kinds} of a batch must be equally long, but their lengths are {lengths}")
         return self.from_columns(columns, labels)
 
     def from_columns(self, columns: Sequence[Column], labels: Tensor | None) -> Any:
@@ -94,5 +99,11 @@ WORDS: dict[Labels, str] = {
     "binary": "a label of 1 (alike) or 0 (not alike)",
     "unit": "a similarity from 0 to 1 as the label",
     "score": "a number as the label",
+    "scores": "a number or several as the label",
     "vector": "several numbers as the label",
 }
+
+
+def name_of(function: Callable[..., Any]) -> str:
+    """What a similarity or a distance is called on the model card."""
+    return getattr(function, "__name__", str(function))
