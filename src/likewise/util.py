@@ -6,14 +6,17 @@ of the same names return arrays for arrays.
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 from torch import Tensor
 
 from likewise import similarity
-from likewise.search import semantic
+from likewise.search import paraphrases, semantic
 from likewise.similarity import Rows, SimilarityFunction, Vectors, as_tensor, is_tensor
+
+if TYPE_CHECKING:
+    from likewise.sentence_transformer import SentenceTransformer
 
 __all__ = [
     "SimilarityFunction",
@@ -26,6 +29,8 @@ __all__ = [
     "pairwise_dot_score",
     "pairwise_euclidean_sim",
     "pairwise_manhattan_sim",
+    "paraphrase_mining",
+    "paraphrase_mining_embeddings",
     "pytorch_cos_sim",
     "semantic_search",
     "truncate_embeddings",
@@ -80,7 +85,54 @@ def semantic_search(
     """As likewise.search.semantic_search; a ``score_function`` of your own is given tensors, on the corpus' device."""
     corpus = as_tensor(corpus_embeddings)
     queries = as_tensor(query_embeddings).to(corpus.device)
-    score: Callable[[Any, Any], Any] = score_function
-    if score in (cos_sim, dot_score):  # by products in numpy, of which these are the same functions for tensors
-        score = similarity.cos_sim if score is cos_sim else similarity.dot_score
+    score = _by_products(score_function)
     return semantic.semantic_search(queries, corpus, query_chunk_size, corpus_chunk_size, top_k, score)
+
+
+def paraphrase_mining_embeddings(
+    embeddings: Embeddings,
+    query_chunk_size: int = 5000,
+    corpus_chunk_size: int = 100000,
+    max_pairs: int = 500000,
+    top_k: int = 100,
+    score_function: Callable[[Tensor, Tensor], Tensor] = cos_sim,
+) -> list[list[float | int]]:
+    """As likewise.search.paraphrase_mining_embeddings; a ``score_function`` of your own is given tensors."""
+    score = _by_products(score_function)
+    return paraphrases.paraphrase_mining_embeddings(
+        as_tensor(embeddings), query_chunk_size, corpus_chunk_size, max_pairs, top_k, score
+    )
+
+
+def paraphrase_mining(
+    model: "SentenceTransformer",
+    sentences: list[str],
+    show_progress_bar: bool | None = False,
+    batch_size: int | None = None,
+    query_chunk_size: int = 5000,
+    corpus_chunk_size: int = 100000,
+    max_pairs: int = 500000,
+    top_k: int = 100,
+    score_function: Callable[[Tensor, Tensor], Tensor] = cos_sim,
+    truncate_dim: int | None = None,
+    prompt_name: str | None = None,
+    prompt: str | None = None,
+) -> list[list[float | int]]:
+    """As likewise.search.paraphrase_mining; a ``score_function`` of your own is given tensors."""
+    embeddings = model.encode(
+        sentences,
+        prompt_name=prompt_name,
+        prompt=prompt,
+        batch_size=batch_size,
+        show_progress_bar=show_progress_bar,
+        convert_to_tensor=True,
+        truncate_dim=truncate_dim,
+    )
+    return paraphrase_mining_embeddings(
+        embeddings, query_chunk_size, corpus_chunk_size, max_pairs, top_k, score_function
+    )
+
+
+def _by_products(score: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    """The function of arrays that is computed by products in numpy, where ``score`` is the same for tensors."""
+    return {cos_sim: similarity.cos_sim, dot_score: similarity.dot_score}.get(score, score)
