@@ -7,8 +7,19 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-import numpy as np
-from numpy.typing import NDArray
+from tests.peer.loss_batches import (
+    WIDTH,
+    WITHOUT_LENGTH,
+    Batch,
+    as_floats,
+    batches,
+    binary,
+    classes,
+    named,
+    narrower,
+    numbers,
+    similarities,
+)
 
 
 class Package(Protocol):
@@ -23,19 +34,33 @@ class Package(Protocol):
         """The module of the similarities."""
 
 
-Array = NDArray[Any]
 Arguments = Callable[[Package], dict[str, Any]]  # the arguments of a loss, other than the model
-Labels = Callable[[np.random.RandomState, int], Array]  # the number of rows → their labels
-WIDTH = 6  # of every embedding
-WITHOUT_LENGTH = ("a zero vector",)  # it has no direction, so neither has a cosine's gradient
 
 
-@dataclass(frozen=True)
-class Batch:
-    """Embedded columns, (rows, WIDTH) each, and the labels of the rows."""
+def plain(**arguments: Any) -> Arguments:
+    """Arguments that are the same in both."""
+    return lambda package: arguments
 
-    columns: Sequence[NDArray[np.float32]]
-    labels: Array | None = None
+
+def from_losses(enumeration: str, name: str, **others: Any) -> Arguments:
+    """A distance metric of theirs or ours, such as TripletDistanceMetric.COSINE, and other arguments."""
+    return lambda package: {"distance_metric": getattr(getattr(package.losses, enumeration), name)} | others
+
+
+def from_util(name: str, **others: Any) -> Arguments:
+    """A similarity of theirs or ours, such as util.pairwise_cos_sim, and other arguments."""
+    return lambda package: {"similarity_fct": getattr(package.util, name)} | others
+
+
+def from_torch(argument: str, name: str, **others: Any) -> Arguments:
+    """A module of torch.nn, such as L1Loss, and other arguments."""
+
+    def arguments(package: Package) -> dict[str, Any]:
+        from torch import nn
+
+        return {argument: getattr(nn, name)()} | others
+
+    return arguments
 
 
 @dataclass(frozen=True)
@@ -43,89 +68,104 @@ class LossCases:
     """One loss: each of its ``variants`` is computed on each of its ``batches``."""
 
     batches: Mapping[str, Batch]
-    variants: Mapping[str, Arguments] = field(default_factory=lambda: {"default": lambda package: {}})
+    variants: Mapping[str, Arguments] = field(default_factory=lambda: {"default": plain()})
+    tolerance: float = 1e-6
 
 
-def batches(columns: int, labels: Labels | None = None, without: Sequence[str] = ()) -> dict[str, Batch]:
-    """Batches of 1 to 12 rows, and those at the edge of what is defined, but for those named in ``without``."""
-
-    def drawn(seed: int, rows: int) -> Batch:
-        # RandomState draws the same numbers in every version of numpy; a Generator need not.
-        random = np.random.RandomState(seed)
-        vectors = [random.standard_normal((rows, WIDTH)).astype(np.float32) for _ in range(columns)]
-        return Batch(vectors, labels(random, rows) if labels else None)
-
-    def with_columns(batch: Batch, change: Callable[[list[NDArray[np.float32]]], None]) -> Batch:
-        changed = [column.copy() for column in batch.columns]
-        change(changed)
-        return Batch(changed, batch.labels)
-
-    def repeat_rows(vectors: list[NDArray[np.float32]]) -> None:
-        for column in vectors:
-            column[4:] = column[:4]
-
-    def repeat_columns(vectors: list[NDArray[np.float32]]) -> None:
-        vectors[-1][:3] = vectors[0][:3]
-
-    def empty_a_vector(vectors: list[NDArray[np.float32]]) -> None:
-        vectors[-1][1] = 0
-
-    found = {f"{rows} rows, seed {seed}": drawn(seed, rows) for seed, rows in enumerate((8, 8, 8, 5, 12))}
-    found |= {
-        "one row": drawn(5, 1),
-        "two rows": drawn(6, 2),
-        "short vectors": drawn(7, 8),
-        "long vectors": drawn(8, 8),
-    }
-    for column in found["short vectors"].columns:
-        column *= np.float32(0.05)
-    for column in found["long vectors"].columns:
-        column *= np.float32(5)
-    found["equal rows"] = with_columns(drawn(9, 8), repeat_rows)
-    found["a zero vector"] = with_columns(drawn(10, 8), empty_a_vector)
-    if columns > 1:
-        found["equal columns"] = with_columns(drawn(11, 8), repeat_columns)
-    if labels:
-        one, other = drawn(12, 8), drawn(13, 8)
-        assert one.labels is not None
-        assert other.labels is not None
-        found["equal labels"] = Batch(one.columns, np.repeat(one.labels[:1], 8, axis=0))
-        found["labels in a column"] = Batch(other.columns, other.labels.reshape(8, -1))
-    return {name: batch for name, batch in found.items() if name not in without}
+def _concatenations() -> dict[str, Arguments]:
+    """Those of the paper's Table 6."""
+    flags = ("concatenation_sent_rep", "concatenation_sent_difference", "concatenation_sent_multiplication")
+    found = {}
+    for chosen in range(1, 8):
+        arguments = {flag: bool(chosen & 1 << place) for place, flag in enumerate(flags)}
+        name = " and ".join(flag.removeprefix("concatenation_sent_") for flag in flags if arguments[flag])
+        found[name] = plain(embedding_dimension=WIDTH, num_labels=3, **arguments)
+    return found
 
 
-def classes(random: np.random.RandomState, rows: int) -> Array:
-    """(rows,), 0 to 2."""
-    return random.randint(0, 3, rows)
+def _distances(enumeration: str, names: Sequence[str], **others: Any) -> dict[str, Arguments]:
+    return {f"{name} {others or ''}": from_losses(enumeration, name, **others) for name in names}
 
 
-def binary(random: np.random.RandomState, rows: int) -> Array:
-    """(rows,), 0 or 1."""
-    return random.randint(0, 2, rows)
+def _similarities(names: Sequence[str], **others: Any) -> dict[str, Arguments]:
+    return {f"{name} {others or ''}": from_util(name, **others) for name in names}
 
 
-def similarities(random: np.random.RandomState, rows: int) -> Array:
-    """(rows,), 0 to 1, with ties."""
-    return (random.randint(0, 6, rows) / 5).astype(np.float32)
-
-
-def numbers(count: int) -> Labels:
-    """(rows, count), of any size; (rows,) for one number."""
-
-    def drawn(random: np.random.RandomState, rows: int) -> Array:
-        found = random.standard_normal((rows, count)).astype(np.float32)
-        return found[:, 0] if count == 1 else found
-
-    return drawn
-
+SIAMESE = ("EUCLIDEAN", "MANHATTAN", "COSINE_DISTANCE")
+IN_BATCH = ("euclidean_distance", "cosine_distance")
+OF_BATCH = "BatchHardTripletLossDistanceFunction"
+SIMILARITIES = ("pairwise_cos_sim", "pairwise_euclidean_sim", "pairwise_manhattan_sim")
+TRIPLETS_OF_A_BATCH = LossCases(
+    batches(1, classes, WITHOUT_LENGTH) | named("float labels", batches(1, as_floats(classes), WITHOUT_LENGTH)),
+    {"default": plain(), **_distances(OF_BATCH, IN_BATCH, margin=0.5)},
+)
 
 LOSSES: dict[str, LossCases] = {
-    "CosineSimilarityLoss": LossCases(
-        batches(2, similarities, without=WITHOUT_LENGTH),
+    "AnglELoss": LossCases(
+        batches(2, similarities, WITHOUT_LENGTH)
+        | narrower(batches(2, similarities, WITHOUT_LENGTH))
+        | named("integers", batches(2, binary, WITHOUT_LENGTH))
+        | named("negatives", batches(4, binary, WITHOUT_LENGTH))
+        | named("no labels", batches(3, without=WITHOUT_LENGTH)),
+        {"default": plain(), "scale": plain(scale=3.0)},
+        tolerance=2e-6,  # theirs is up to 1.3e-6 from what float64 gives, ours 1.2e-6
+    ),
+    "BatchAllTripletLoss": TRIPLETS_OF_A_BATCH,
+    "BatchHardSoftMarginTripletLoss": LossCases(
+        TRIPLETS_OF_A_BATCH.batches, {"default": plain(), **_distances(OF_BATCH, IN_BATCH)}
+    ),
+    "BatchHardTripletLoss": TRIPLETS_OF_A_BATCH,
+    "BatchSemiHardTripletLoss": TRIPLETS_OF_A_BATCH,
+    "CoSENTLoss": LossCases(
+        batches(2, similarities, WITHOUT_LENGTH) | named("integers", batches(2, classes, WITHOUT_LENGTH)),
+        {"default": plain(), "scale": plain(scale=3.0), **_similarities(SIMILARITIES, scale=1.0)},
+    ),
+    "ContrastiveLoss": LossCases(
+        batches(2, binary, WITHOUT_LENGTH) | named("float labels", batches(2, similarities, WITHOUT_LENGTH)),
         {
-            "default": lambda package: {},
-            "absolute error": lambda package: {"loss_fct": _torch().L1Loss()},
-            "transformed": lambda package: {"cos_score_transformation": _torch().Sigmoid()},
+            "default": plain(),
+            "sum": plain(size_average=False),
+            **_distances("SiameseDistanceMetric", SIAMESE, margin=3.0),
+        },
+    ),
+    "CosineSimilarityLoss": LossCases(
+        batches(2, similarities, WITHOUT_LENGTH) | named("integers", batches(2, binary, WITHOUT_LENGTH)),
+        {
+            "default": plain(),
+            "absolute error": from_torch("loss_fct", "L1Loss"),
+            "transformed": from_torch("cos_score_transformation", "Sigmoid"),
+        },
+    ),
+    "DistillKLDivLoss": LossCases(
+        batches(3, numbers(2)) | named("four passages", batches(5, numbers(4))),
+        {
+            "default": plain(),
+            "both temperatures": plain(temperature=2.0, student_temperature=0.7, teacher_temperature=3.0),
+            **_similarities(SIMILARITIES[1:2]),
+        },
+    ),
+    "MSELoss": LossCases(
+        batches(1, numbers(WIDTH))
+        | named("two columns", batches(2, numbers(WIDTH)))
+        | named("a vector for each of two columns", batches(2, numbers(2, WIDTH)))
+    ),
+    "MarginMSELoss": LossCases(
+        batches(3, numbers(2))
+        | named("margins", batches(3, numbers()))
+        | named("margins of three negatives", batches(5, numbers(3)))
+        | named("three negatives", batches(5, numbers(4))),
+        {"default": plain(), **_similarities(SIMILARITIES[1:2])},
+    ),
+    "OnlineContrastiveLoss": LossCases(
+        batches(2, binary, WITHOUT_LENGTH) | named("float labels", batches(2, as_floats(binary), WITHOUT_LENGTH)),
+        {"default": plain(), **_distances("SiameseDistanceMetric", SIAMESE, margin=3.0)},
+    ),
+    "SoftmaxLoss": LossCases(batches(2, classes), _concatenations()),
+    "TripletLoss": LossCases(
+        batches(3, without=WITHOUT_LENGTH),
+        {
+            "default": plain(),
+            **_distances("TripletDistanceMetric", ("COSINE", "EUCLIDEAN", "MANHATTAN"), triplet_margin=1),
         },
     ),
 }
@@ -136,9 +176,3 @@ def cases(loss: str) -> Iterator[tuple[str, Batch, Arguments]]:
     for variant, arguments in LOSSES[loss].variants.items():
         for name, batch in LOSSES[loss].batches.items():
             yield f"{variant}: {name}", batch, arguments
-
-
-def _torch() -> Any:
-    from torch import nn
-
-    return nn

@@ -1,6 +1,7 @@
 """A loss and its gradients for given embeddings, computed by likewise or by sentence-transformers."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from tests.peer.loss_cases import WIDTH, Arguments, Batch, Package, cases
+from tests.peer.loss_batches import WIDTH, Batch
+from tests.peer.loss_cases import Arguments, Package, cases
 
 
 class Network(nn.Module):
@@ -68,3 +70,16 @@ def value_and_gradients(
     flat = torch.cat([value.detach().reshape(1), *(gradient.flatten() for gradient in gradients)])
     assert flat.dtype == torch.float32
     return flat.numpy()
+
+
+def write(path: Path, found: dict[str, NDArray[np.float32]]) -> None:
+    """Save what ``values`` gives, end to end: a thousand small arrays in one file are mostly headers."""
+    lengths = [len(numbers) for numbers in found.values()]
+    np.savez_compressed(path, names=list(found), lengths=lengths, values=np.concatenate(list(found.values())))
+
+
+def read(path: Path) -> dict[str, NDArray[np.float32]]:
+    """What ``write`` has saved."""
+    with np.load(path) as arrays:
+        parts = np.split(arrays["values"], np.cumsum(arrays["lengths"])[:-1])
+        return dict(zip(arrays["names"].tolist(), parts, strict=True))

@@ -14,7 +14,7 @@ from sentence_transformers import util
 from sentence_transformers.sentence_transformer import losses
 
 from tests.peer.loss_cases import LOSSES
-from tests.peer.loss_values import theirs, values
+from tests.peer.loss_values import theirs, values, write
 
 THEIRS = SimpleNamespace(losses=losses, util=util)
 
@@ -31,7 +31,7 @@ def main() -> None:
         bad = [name for name, numbers in found.items() if not np.isfinite(numbers).all()]
         if bad:
             raise SystemExit(f"{loss} is not finite for {bad}: leave these batches out, and say what likewise does")
-        np.savez_compressed(chosen.into / f"{loss}.npz", **found)  # type: ignore[arg-type]
+        write(chosen.into / f"{loss}.npz", found)
         print(f"{loss}: {len(found)} cases")
 
 
