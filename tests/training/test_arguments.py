@@ -18,6 +18,7 @@ OTHER_DEFAULTS = {  # what ours is, where it means the same
     "learning_rate_mapping": None,
     "warmup_ratio": None,
     "project": "likewise",  # of the tracker
+    "gradient_checkpointing": False,
 }
 
 

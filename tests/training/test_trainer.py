@@ -56,8 +56,9 @@ def test_the_loop_is_the_plain_loop(new_model: NewModel, tmp_path: Path) -> None
                 part.attention_dropout = 0.0
         return model
 
-    settings: dict[str, Any] = {"gradient_accumulation_steps": 2, "learning_rate": 0.01, "warmup_steps": 2}
-    args = arguments(tmp_path, num_train_epochs=2, weight_decay=0.1, max_grad_norm=0.5, **settings)
+    # The attention does not depend on the biases of the keys: their gradient is rounding, which a large epsilon hides.
+    settings: dict[str, Any] = {"gradient_accumulation_steps": 2, "learning_rate": 0.01, "adam_epsilon": 1e-3}
+    args = arguments(tmp_path, num_train_epochs=2, weight_decay=0.1, max_grad_norm=0.5, warmup_steps=2, **settings)
     model = without_dropout(new_model())
     SentenceTransformerTrainer(model, args, pairs, loss=CosineSimilarityLoss(model)).train()
 
@@ -67,7 +68,7 @@ def test_the_loop_is_the_plain_loop(new_model: NewModel, tmp_path: Path) -> None
     decaying = [p for n, p in loss.named_parameters() if not n.endswith("bias") and "norm" not in n]
     kept = [p for n, p in loss.named_parameters() if n.endswith("bias") or "norm" in n]
     optimizer = torch.optim.AdamW(
-        [{"params": decaying, "weight_decay": 0.1}, {"params": kept, "weight_decay": 0.0}], lr=0.01
+        [{"params": decaying, "weight_decay": 0.1}, {"params": kept, "weight_decay": 0.0}], lr=0.01, eps=1e-3
     )
     step, steps = 0, 6
     for epoch in range(2):

@@ -486,11 +486,13 @@ class SentenceTransformerTrainer:
 def _accelerator(args: SentenceTransformerTrainingArguments) -> Accelerator:
     with extra("train", "Training"):
         from accelerate import Accelerator
+        from accelerate.state import AcceleratorState
         from accelerate.utils import DistributedDataParallelKwargs, InitProcessGroupKwargs
     handlers = [
         InitProcessGroupKwargs(timeout=timedelta(seconds=args.ddp_timeout)),
         DistributedDataParallelKwargs(find_unused_parameters=args.ddp_find_unused_parameters is not False),
     ]
+    AcceleratorState._reset_state()  # it is shared by the whole process, and a run before may have had another precision
     return Accelerator(
         mixed_precision="bf16" if args.bf16 else "fp16" if args.fp16 else "no",
         cpu=args.use_cpu,
