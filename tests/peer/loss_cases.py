@@ -147,7 +147,8 @@ LOSSES: dict[str, LossCases] = {
     "MSELoss": LossCases(
         batches(1, numbers(WIDTH))
         | named("two columns", batches(2, numbers(WIDTH)))
-        | named("a vector for each of two columns", batches(2, numbers(2, WIDTH)))
+        | named("a vector for each of two columns", batches(2, numbers(2, WIDTH))),
+        {"default": plain(), "projection": plain(projection_dim=WIDTH)},
     ),
     "MarginMSELoss": LossCases(
         batches(3, numbers(2))
@@ -160,7 +161,13 @@ LOSSES: dict[str, LossCases] = {
         batches(2, binary, WITHOUT_LENGTH) | named("float labels", batches(2, as_floats(binary), WITHOUT_LENGTH)),
         {"default": plain(), **_distances("SiameseDistanceMetric", SIAMESE, margin=3.0)},
     ),
-    "SoftmaxLoss": LossCases(batches(2, classes), _concatenations()),
+    "SoftmaxLoss": LossCases(
+        batches(2, classes),
+        {
+            **_concatenations(),
+            "loss_fct": from_torch("loss_fct", "MultiMarginLoss", embedding_dimension=WIDTH, num_labels=3),
+        },
+    ),
     "TripletLoss": LossCases(
         batches(3, without=WITHOUT_LENGTH),
         {

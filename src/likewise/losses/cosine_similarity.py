@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from inspect import isfunction
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
@@ -43,4 +42,6 @@ class CosineSimilarityLoss(Loss):
     def get_config_dict(self) -> dict[str, Any]:
         """The loss's arguments, for the model card."""
         parts = {"loss_fct": self.loss_fct, "cos_score_transformation": self.cos_score_transformation}
-        return {name: name_of(part) if isfunction(part) else type(part).__name__ for name, part in parts.items()}
+        return {
+            name: type(part).__name__ if isinstance(part, nn.Module) else name_of(part) for name, part in parts.items()
+        }
