@@ -9,6 +9,7 @@ import typer
 from likewise import __version__
 from likewise.cli.convert import convert
 from likewise.cli.encode import encode
+from likewise.cli.evaluate import evaluate
 from likewise.cli.export import export
 from likewise.cli.info import info
 from likewise.cli.output import one_line
@@ -22,7 +23,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (encode, similarity, search, info, convert, export):
+for command in (encode, similarity, search, info, convert, export, evaluate):
     app.command(no_args_is_help=True)(command)
 
 
