@@ -34,6 +34,16 @@ def evaluator(name: str = "dev") -> EmbeddingSimilarityEvaluator:
     return EmbeddingSimilarityEvaluator(pairs["sentence1"], pairs["sentence2"], pairs["score"], name=name)
 
 
+def without_dropout(model: SentenceTransformer) -> SentenceTransformer:
+    """The same model, whose dropout drops nothing."""
+    for part in model.network.modules():
+        if isinstance(part, torch.nn.Dropout):
+            part.p = 0.0
+        if hasattr(part, "attention_dropout"):
+            part.attention_dropout = 0.0
+    return model
+
+
 def test_a_run_learns(model: SentenceTransformer, tmp_path: Path) -> None:
     args = arguments(tmp_path, num_train_epochs=20, learning_rate=1e-3, logging_steps=1)
     trainer = SentenceTransformerTrainer(model, args, scored_pairs(20), loss=CosineSimilarityLoss(model))
@@ -47,14 +57,6 @@ def test_a_run_learns(model: SentenceTransformer, tmp_path: Path) -> None:
 def test_the_loop_is_the_plain_loop(new_model: NewModel, tmp_path: Path) -> None:
     """Accumulation, clipping, decay, warm-up and schedule against ten lines of torch, dropout off."""
     pairs = scored_pairs(20)
-
-    def without_dropout(model: SentenceTransformer) -> SentenceTransformer:
-        for part in model.network.modules():
-            if isinstance(part, torch.nn.Dropout):
-                part.p = 0.0
-            if hasattr(part, "attention_dropout"):
-                part.attention_dropout = 0.0
-        return model
 
     # The attention does not depend on the biases of the keys: their gradient is rounding, which a large epsilon hides.
     settings: dict[str, Any] = {"gradient_accumulation_steps": 2, "learning_rate": 0.01, "adam_epsilon": 1e-3}
