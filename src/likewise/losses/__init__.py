@@ -6,13 +6,20 @@ from likewise.losses.batch_hard_soft_margin_triplet import BatchHardSoftMarginTr
 from likewise.losses.batch_hard_triplet import BatchHardTripletLoss
 from likewise.losses.batch_semi_hard_triplet import BatchSemiHardTripletLoss
 from likewise.losses.batch_triplets import BatchHardTripletLossDistanceFunction
+from likewise.losses.cached_gist_embed import CachedGISTEmbedLoss
+from likewise.losses.cached_multiple_negatives_ranking import CachedMultipleNegativesRankingLoss
+from likewise.losses.cached_multiple_negatives_symmetric_ranking import CachedMultipleNegativesSymmetricRankingLoss
 from likewise.losses.contrastive import ContrastiveLoss, SiameseDistanceMetric
 from likewise.losses.cosent import CoSENTLoss
 from likewise.losses.cosine_similarity import CosineSimilarityLoss
 from likewise.losses.distill_kl_div import DistillKLDivLoss
+from likewise.losses.gist_embed import GISTEmbedLoss
 from likewise.losses.loss import Loss
 from likewise.losses.margin_mse import MarginMSELoss
+from likewise.losses.matryoshka import MatryoshkaLoss
 from likewise.losses.mse import MSELoss
+from likewise.losses.multiple_negatives_ranking import MultipleNegativesRankingLoss
+from likewise.losses.multiple_negatives_symmetric_ranking import MultipleNegativesSymmetricRankingLoss
 from likewise.losses.online_contrastive import OnlineContrastiveLoss
 from likewise.losses.softmax import SoftmaxLoss
 from likewise.losses.triplet import TripletDistanceMetric, TripletLoss
@@ -24,13 +31,20 @@ __all__ = [
     "BatchHardTripletLoss",
     "BatchHardTripletLossDistanceFunction",
     "BatchSemiHardTripletLoss",
+    "CachedGISTEmbedLoss",
+    "CachedMultipleNegativesRankingLoss",
+    "CachedMultipleNegativesSymmetricRankingLoss",
     "CoSENTLoss",
     "ContrastiveLoss",
     "CosineSimilarityLoss",
     "DistillKLDivLoss",
+    "GISTEmbedLoss",
     "Loss",
     "MSELoss",
     "MarginMSELoss",
+    "MatryoshkaLoss",
+    "MultipleNegativesRankingLoss",
+    "MultipleNegativesSymmetricRankingLoss",
     "OnlineContrastiveLoss",
     "SiameseDistanceMetric",
     "SoftmaxLoss",

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.checkpoint import checkpoint
 
 from likewise.encoding.embed import tokenize
+from likewise.losses.replaying import replayed
+from likewise.progress import with_progress
 from likewise.tokens import TokenBatch, batches_by_length, concatenated, texts_of
 
 if TYPE_CHECKING:
+    from likewise.network.sentence_network import RoutedNetwork, SentenceNetwork
     from likewise.sentence_transformer import SentenceTransformer
-
-Network = Callable[[TokenBatch, str], Tensor]  # a SentenceNetwork or a RoutedNetwork
 
 TOKEN_BUDGET = 4096  # tokens computed together
 
@@ -45,11 +46,12 @@ def column_of(
 
 
 def embed_columns(
-    network: Network,
+    network: SentenceNetwork | RoutedNetwork,
     columns: Sequence[Column],
     token_budget: int = TOKEN_BUDGET,
     texts_at_once: int | None = None,
     replays: bool = False,
+    shows_progress: bool = False,
 ) -> list[Tensor]:
     """The embeddings of each column, (texts, dim) each; differentiable.
 
@@ -63,13 +65,16 @@ def embed_columns(
         places = [place for place, column in enumerate(columns) if column.route == route]
         batch = concatenated([columns[place].tokens for place in places])
         order = list(batches_by_length(batch.lengths, token_budget, texts_at_once))
-        parts = []
-        for chosen in order:
-            chunk = batch.take(chosen)
-            if replays and torch.is_grad_enabled():
-                parts.append(checkpoint(network, chunk, route, use_reentrant=False))
-            else:
-                parts.append(network(chunk, route))
+        watched = with_progress(order, batch.lengths, "Embedding") if shows_progress else order
+
+        def embed(chosen: NDArray[np.intp], batch: TokenBatch = batch, route: str = route) -> Tensor:
+            vectors: Tensor = network(batch.take(chosen), route)
+            return vectors
+
+        if replays and torch.is_grad_enabled():
+            parts = replayed(embed, watched, network)
+        else:
+            parts = [embed(chosen) for chosen in watched]
         back = torch.from_numpy(np.argsort(np.concatenate(order))).to(parts[0].device)
         vectors = torch.cat(parts)[back]  # (texts of all columns, dim), in their own order again
         for place, part in zip(places, vectors.split([len(columns[place]) for place in places]), strict=True):

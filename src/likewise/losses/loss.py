@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
@@ -34,11 +34,13 @@ class Loss(nn.Module):
     """An objective for ``model``; ``parameters()`` are the model's and the loss's own.
 
     Most losses write only ``from_embeddings``. Those for which embeddings are not enough replace ``embed`` (how columns
-    are embedded) or ``from_columns`` (raw texts for a guide, tokens for a decoder).
+    are embedded), ``targets`` (what they are compared with: raw texts for a guide) or ``from_columns`` (tokens for a
+    decoder).
     """
 
-    needs: ClassVar[Needs]
-    draws_negatives_from_batch: ClassVar[bool] = False  # then rows of a batch must not be grouped by length
+    needs: Needs
+    draws_negatives_from_batch: bool = False  # then rows of a batch must not be grouped by length
+    takes_any_width: bool = True  # whether from_embeddings does: MatryoshkaLoss gives it the first dimensions alone
 
     def __init__(self, model: SentenceTransformer):
         super().__init__()
@@ -69,11 +71,15 @@ class Loss(nn.Module):
 
     def from_columns(self, columns: Sequence[Column], labels: Tensor | None) -> Any:
         """The loss of tokenised columns: a scalar."""
-        return self.from_embeddings(self.embed(columns), labels)
+        return self.from_embeddings(self.embed(columns), self.targets(columns, labels))
 
     def embed(self, columns: Sequence[Column]) -> list[Tensor]:
         """The embeddings of each column, (rows, dim) each."""
         return embed_columns(self.network, columns, self.token_budget, replays=self.replays)
+
+    def targets(self, columns: Sequence[Column], labels: Tensor | None) -> Tensor | None:
+        """What ``from_embeddings`` gets as its labels, by default those of the data."""
+        return labels
 
     def from_embeddings(self, columns: Sequence[Tensor], labels: Tensor | None = None) -> Tensor:
         """The loss of embedded columns, (rows, dim) each: a scalar."""

@@ -50,6 +50,7 @@ class MSELoss(Loss):
         self.projection: nn.Module = nn.Identity()
         if projection_dim is not None:
             width = model.get_embedding_dimension()
+            self.takes_any_width = False
             self.projection = nn.Linear(width, projection_dim, device=self.network.device)
 
     def from_embeddings(self, columns: Sequence[Tensor], labels: Tensor | None = None) -> Tensor:

@@ -42,6 +42,7 @@ class SoftmaxLoss(Loss):
     """
 
     needs = Needs("two texts", labels="class")
+    takes_any_width = False
 
     def __init__(
         self,
