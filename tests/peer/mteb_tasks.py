@@ -17,7 +17,7 @@ from mteb.abstasks.task_metadata import TaskMetadata
 
 from likewise import SentenceTransformer
 from likewise.evaluation.mteb import MTEBEncoder
-from tests.peer.evaluator_cases import CORPUS, FIRST, QUERIES, RELEVANT, SCORES, SECOND
+from tests.peer.evaluator_cases import DIFFERENT, FIRST, QUERIES, RELEVANT, SCORES, SECOND
 
 
 def metadata(name: str, kind: str, score: str) -> Any:
@@ -57,9 +57,9 @@ class Search(AbsTaskRetrieval):  # type: ignore[misc]
     metadata = metadata("LikewiseSearch", "Retrieval", "ndcg_at_10")
 
     def load_data(self, *arguments: Any, **settings: Any) -> None:
-        corpus = Dataset.from_list([{"id": key, "title": "", "text": text} for key, text in CORPUS.items()])
+        corpus = Dataset.from_list([{"id": key, "title": "", "text": text} for key, text in DIFFERENT.items()])
         queries = Dataset.from_list([{"id": key, "text": QUERIES[key]} for key in RELEVANT])
-        relevant = {query: dict.fromkeys(sorted(found & CORPUS.keys()), 1) for query, found in RELEVANT.items()}
+        relevant = {query: dict.fromkeys(sorted(found & DIFFERENT.keys()), 1) for query, found in RELEVANT.items()}
         split = {"corpus": corpus, "queries": queries, "relevant_docs": relevant, "top_ranked": None}
         self.dataset = {"default": {"test": split}}
         self.data_loaded = True
