@@ -12,6 +12,7 @@ from likewise.losses.cached_multiple_negatives_symmetric_ranking import CachedMu
 from likewise.losses.contrastive import ContrastiveLoss, SiameseDistanceMetric
 from likewise.losses.cosent import CoSENTLoss
 from likewise.losses.cosine_similarity import CosineSimilarityLoss
+from likewise.losses.denoising_auto_encoder import DenoisingAutoEncoderLoss
 from likewise.losses.distill_kl_div import DistillKLDivLoss
 from likewise.losses.gist_embed import GISTEmbedLoss
 from likewise.losses.loss import Loss
@@ -23,6 +24,7 @@ from likewise.losses.multiple_negatives_symmetric_ranking import MultipleNegativ
 from likewise.losses.online_contrastive import OnlineContrastiveLoss
 from likewise.losses.softmax import SoftmaxLoss
 from likewise.losses.triplet import TripletDistanceMetric, TripletLoss
+from likewise.losses.word_deletion import delete_words
 
 __all__ = [
     "AnglELoss",
@@ -37,6 +39,7 @@ __all__ = [
     "CoSENTLoss",
     "ContrastiveLoss",
     "CosineSimilarityLoss",
+    "DenoisingAutoEncoderLoss",
     "DistillKLDivLoss",
     "GISTEmbedLoss",
     "Loss",
@@ -50,4 +53,5 @@ __all__ = [
     "SoftmaxLoss",
     "TripletDistanceMetric",
     "TripletLoss",
+    "delete_words",
 ]

@@ -194,7 +194,7 @@ def read_encoder(settings: OtherSettings, arrays: NamedArrays, config: Mapping[s
         )
     with about(arrays.origin):
         _check_sizes(config, arrays)
-    with _silent():
+    with silent():
         try:
             described = transformers.CONFIG_MAPPING[model_type].from_dict(dict(config))
             described.use_cache = False
@@ -306,7 +306,7 @@ def _check(report: Mapping[str, Any], origin: str) -> None:
 
 
 @contextmanager
-def _silent() -> Iterator[None]:
+def silent() -> Iterator[None]:
     """Without the progress bars and warnings of Transformers."""
     from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars
     from transformers.utils import logging
