@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from likewise import evaluation, search, util
+from likewise import evaluation, search, similarity, util
 from likewise.evaluation import (
     BinaryClassificationEvaluator,
     EmbeddingSimilarityEvaluator,
@@ -23,6 +23,7 @@ from likewise.evaluation import (
     TranslationEvaluator,
     TripletEvaluator,
 )
+from likewise.evaluation.foreign_functions import takes_arrays
 from likewise.readers import InputExample
 from tests.evaluation.fixed_model import FixedModel
 
@@ -187,7 +188,9 @@ def test_what_does_not_fit_is_refused_when_it_is_made(make: Any, message: str) -
 def test_a_model_that_gives_nan_is_told() -> None:
     class Broken(FixedModel):
         def _vector(self, text: str) -> Any:
-            return super()._vector(text) * (np.nan if text == "rain one" else 1)
+            vector = super()._vector(text)
+            vector[3] = np.inf if text == "rain one" else vector[3]
+            return vector
 
     model: Any = Broken()
     with pytest.raises(ValueError, match="the model gives NaN or infinity for 1 of 6 texts, one of them 'rain one'"):
@@ -235,6 +238,37 @@ def test_equal_scores_are_ranked_by_the_documents_ids_whatever_the_chunks() -> N
         assert [evaluator.corpus_ids[row] for row in rows[0]] == ["d1", "d2", "d3", "d4", "d5"]
 
 
+def test_the_function_that_was_best_at_first_stays_the_primary_one() -> None:
+    def ranks(sign: float) -> Any:
+        return lambda a, b: sign * (a @ b.T)
+
+    functions = {"up": ranks(1), "down": ranks(-1)}
+    arguments: dict[str, Any] = {"queries": QUERIES, "corpus": CORPUS, "score_functions": functions, "ndcg_at_k": [1]}
+    model: Any = FixedModel()
+    (scores, rows) = InformationRetrievalEvaluator(**arguments, relevant_docs={"q": {"d1"}}).rankings(model)["up"]
+    assert scores[0, 0] > scores[0, 1]
+    best = ["d1", "d2"][rows[0, 0]]
+    evaluator = InformationRetrievalEvaluator(**arguments, relevant_docs={"q": {best}})
+    assert evaluator.primary_metric is None
+    evaluator(model)
+    assert evaluator.primary_metric == "up_ndcg@1"
+    turned: Any = FixedModel()
+    turned.encode_query = lambda texts, **settings: -model.encode_query(texts, **settings)
+    assert evaluator(turned)["down_ndcg@1"] == 1
+    assert evaluator.primary_metric == "up_ndcg@1"
+
+
+def test_the_functions_of_util_are_computed_by_products() -> None:
+    assert takes_arrays(util.cos_sim) is similarity.cos_sim
+    assert takes_arrays(similarity.dot_score) is similarity.dot_score
+
+
+def test_a_target_with_the_same_text_counts_as_the_translation() -> None:
+    model: Any = FixedModel()
+    found = TranslationEvaluator(["tea one", "rain one", "tea one"], ["tea one", "rain one", "tea one"])(model)
+    assert found == {"src2trg_accuracy": 1, "trg2src_accuracy": 1, "mean_accuracy": 1}
+
+
 def test_wrong_translations_are_printed_on_request(capsys: pytest.CaptureFixture[str]) -> None:
     model: Any = FixedModel()
     TranslationEvaluator(["tea one"], ["rain one"], print_wrong_matches=True)(model)
@@ -249,7 +283,7 @@ def test_wrong_translations_are_printed_on_request(capsys: pytest.CaptureFixture
 
 def test_links_of_several_pairs_count_with_the_closure() -> None:
     texts = dict(zip("abcde", ["tea"] * 5, strict=True))
-    pairs = [("a", "b"), ("b", "c"), ("d", "e"), ("e", "gone")]
+    pairs = [("a", "b"), ("b", "c"), ("d", "e"), ("e", "gone"), ("a", "a")]
     assert len(ParaphraseMiningEvaluator(texts, pairs).duplicates) == 3
     assert len(ParaphraseMiningEvaluator(texts, pairs, add_transitive_closure=True).duplicates) == 4
     given = {"a": {"b": True, "c": False}, "b": {"a": True}}
