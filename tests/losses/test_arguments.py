@@ -15,7 +15,17 @@ SIGNATURES: dict[str, dict[str, Any]] = json.loads(
     (Path(__file__).parent / "signatures_6.2.json").read_text(encoding="utf-8")
 )
 HERE_OPTIONAL = {("SoftmaxLoss", "embedding_dimension"), ("SoftmaxLoss", "num_labels")}  # for its older spelling
-FUNCTIONS = ("distance_metric", "loss_fct", "cos_score_transformation", "similarity_fct")  # recorded by their kind only
+# Recorded by their kind only.
+OF_A_KIND = ("distance_metric", "loss_fct", "cos_score_transformation", "similarity_fct", "directions")
+RANKING = {
+    "scale": 20.0,
+    "similarity_fct": "cos_sim",
+    "gather_across_devices": False,
+    "directions": ("query_to_doc",),
+    "partition_mode": "joint",
+    "hardness_mode": None,
+    "hardness_strength": 0.0,
+}
 
 
 @pytest.mark.parametrize("name", SIGNATURES)
@@ -25,7 +35,7 @@ def test_arguments_are_theirs(name: str) -> None:
         assert argument.name == theirs
         if default == "<required>":
             assert argument.default is argument.empty or (name, theirs) in HERE_OPTIONAL
-        elif theirs not in FUNCTIONS:
+        elif theirs not in OF_A_KIND:
             assert argument.default == default
     assert len(ours) >= len(SIGNATURES[name])
 
@@ -102,6 +112,17 @@ def test_what_cannot_be_is_refused() -> None:
         ("BatchSemiHardTripletLoss", {}, {"distance_metric": "euclidean_distance", "margin": 5}),
         ("BatchHardSoftMarginTripletLoss", {}, {"distance_metric": "euclidean_distance"}),
         ("MSELoss", {"projection_dim": 4}, {"projection_dim": 4}),
+        ("MultipleNegativesRankingLoss", {}, RANKING),
+        (
+            "MultipleNegativesSymmetricRankingLoss",
+            {},
+            RANKING | {"directions": ("query_to_doc", "doc_to_query"), "partition_mode": "per_direction"},
+        ),
+        (
+            "CachedMultipleNegativesRankingLoss",
+            {"mini_batch_num_tokens": 50},
+            RANKING | {"mini_batch_size": 32, "mini_batch_num_tokens": 50},
+        ),
         ("MarginMSELoss", {}, {"similarity_fct": "pairwise_dot_score"}),
         ("DistillKLDivLoss", {}, {"similarity_fct": "pairwise_dot_score", "temperature": 1.0}),
         (

@@ -20,6 +20,18 @@ from tests.peer.loss_batches import (
     numbers,
     similarities,
 )
+from tests.peer.ranking_cases import (
+    GUIDE_OF_MODEL,
+    GUIDED,
+    GUIDES,
+    IN_PARTS,
+    PARTS,
+    RANKED,
+    RANKINGS,
+    TRIPLETS,
+    OfModel,
+    of_model,
+)
 
 
 class Package(Protocol):
@@ -89,6 +101,20 @@ def _distances(enumeration: str, names: Sequence[str], **others: Any) -> dict[st
 
 def _similarities(names: Sequence[str], **others: Any) -> dict[str, Arguments]:
     return {f"{name} {others or ''}": from_util(name, **others) for name in names}
+
+
+def _each(variants: Mapping[str, Mapping[str, Any]], **others: Any) -> dict[str, Arguments]:
+    return {name: plain(**arguments, **others) for name, arguments in variants.items()}
+
+
+def _around(within: str, own: Mapping[str, Any], others: Mapping[str, Any]) -> Arguments:
+    """Another loss, with its ``own`` arguments, and ``others``."""
+
+    def arguments(package: Package) -> dict[str, Any]:
+        kind = getattr(package.losses, within)
+        return {"loss": OfModel(lambda model: kind(model, **of_model(own, model)))} | dict(others)
+
+    return arguments
 
 
 SIAMESE = ("EUCLIDEAN", "MANHATTAN", "COSINE_DISTANCE")
@@ -175,6 +201,21 @@ LOSSES: dict[str, LossCases] = {
             **_distances("TripletDistanceMetric", ("COSINE", "EUCLIDEAN", "MANHATTAN"), triplet_margin=1),
         },
     ),
+}
+
+LOSSES |= {
+    "CachedGISTEmbedLoss": LossCases(GUIDED, _each(GUIDES, guide=GUIDE_OF_MODEL, mini_batch_size=3)),
+    "CachedMultipleNegativesRankingLoss": LossCases(TRIPLETS, _each(RANKINGS, mini_batch_size=3)),
+    "CachedMultipleNegativesSymmetricRankingLoss": LossCases(TRIPLETS, {"in threes": plain(mini_batch_size=3)}),
+    "GISTEmbedLoss": LossCases(GUIDED, _each(GUIDES, guide=GUIDE_OF_MODEL)),
+    "MultipleNegativesRankingLoss": LossCases(
+        RANKED, _each(RANKINGS) | {"dot product": from_util("dot_score", scale=1.0)}
+    ),
+    "MultipleNegativesSymmetricRankingLoss": LossCases(TRIPLETS, {"default": plain(), "scale": plain(scale=5.0)}),
+}
+LOSSES |= {
+    f"MatryoshkaLoss-{within}": LossCases(found, {name: _around(within, own, others) for name, others in PARTS.items()})
+    for within, (own, found) in IN_PARTS.items()
 }
 
 

@@ -11,11 +11,13 @@ from torch import Tensor, nn
 
 from tests.peer.loss_batches import WIDTH, Batch
 from tests.peer.loss_cases import Arguments, Package, cases
+from tests.peer.ranking_cases import GUIDE, of_model
 
 
 class Network(nn.Module):
     """Gives what it is given; without weights, so that the parameters of a loss are its own."""
 
+    max_seq_length = 1
     device = torch.device("cpu")
 
     def forward(self, features: dict[str, Tensor], **_: Any) -> dict[str, Tensor]:
@@ -26,10 +28,37 @@ class Network(nn.Module):
         """The width of every embedding."""
         return WIDTH
 
+    def __getitem__(self, place: int) -> nn.Module:
+        """A module of the model, by which sentence-transformers tells what cannot be cut into mini-batches."""
+        return self
+
+    def guide(self) -> nn.Module:
+        """A second model."""
+        return Guide()
+
+    @property
+    def tokenizer(self) -> Any:
+        """One of Transformers', for which a loss of sentence-transformers looks; the guide has the same."""
+        from tokenizers import Tokenizer
+        from tokenizers.models import WordLevel
+        from transformers import PreTrainedTokenizerFast
+
+        return PreTrainedTokenizerFast(tokenizer_object=Tokenizer(WordLevel({"tea": 0}, unk_token="tea")))
+
     @property
     def network(self) -> nn.Module:
         """What a loss of likewise asks of its model."""
         return self
+
+
+class Guide(Network):
+    """Gives the embeddings that it is given, each number times another."""
+
+    encode = None  # ours is a model by this
+
+    def forward(self, features: dict[str, Tensor], **_: Any) -> dict[str, Tensor]:
+        """What a loss of sentence-transformers asks of a guide."""
+        return {"sentence_embedding": features["embeddings"] * torch.from_numpy(GUIDE)}
 
 
 Call = Callable[[Any, list[Tensor], Tensor | None], Tensor]  # a loss, embedded columns, labels → a scalar
@@ -49,7 +78,7 @@ def ours(loss: Any, columns: list[Tensor], labels: Tensor | None) -> Tensor:
 
 def values(package: Package, loss: str, call: Call) -> dict[str, NDArray[np.float32]]:
     """By case of ``loss``: its value, then all its gradients, of the columns and of its own weights, end to end."""
-    kind = getattr(package.losses, loss)
+    kind = getattr(package.losses, loss.split("-")[0])
     return {name: value_and_gradients(package, kind, call, batch, make) for name, batch, make in cases(loss)}
 
 
@@ -57,7 +86,8 @@ def value_and_gradients(
     package: Package, kind: Callable[..., Any], call: Call, batch: Batch, arguments: Arguments
 ) -> NDArray[np.float32]:
     """One case: (1 + rows × WIDTH of each column + numbers in each weight,)."""
-    loss = kind(Network(), **arguments(package))
+    model = Network()
+    loss = kind(model, **of_model(arguments(package), model))
     weights = [weight for _, weight in sorted(loss.named_parameters())]
     random = np.random.RandomState(0)
     with torch.no_grad():
