@@ -46,7 +46,7 @@ class TokenBatch:
 
     def take(self, chosen: NDArray[np.intp]) -> TokenBatch:
         """The texts with the indices ``chosen``, in that order."""
-        lengths = self.lengths[chosen]
+        lengths = self.offsets[chosen + 1] - self.offsets[chosen]  # of the chosen alone: there may be millions
         offsets = offsets_of(lengths)
         shifts = np.repeat(self.offsets[chosen] - offsets[:-1], lengths)
         places = np.arange(offsets[-1], dtype=np.int32) + shifts  # (tokens,), where each token comes from
