@@ -94,6 +94,7 @@ def _without_duplicates(text_ids: NDArray[np.int64], order: Rows, batch_size: in
     hold it, for that only grows.
     """
     is_repeated = np.bincount(text_ids.ravel())[text_ids] > 1  # (columns, rows)
+    can_conflict = np.logical_or.reduce(is_repeated[:, order])  # (rows,)
     repeated = np.where(is_repeated, text_ids, -1)[:, order].T.tolist()  # the texts that can conflict, by row
     sizes = [0] * len(order)  # rows in each batch
     following = list(range(len(order) + 1))  # the batch itself while it has room, else one after it
@@ -107,8 +108,8 @@ def _without_duplicates(text_ids: NDArray[np.int64], order: Rows, batch_size: in
         return batch
 
     first, chosen = 0, []
-    for texts, can_conflict in zip(repeated, is_repeated[:, order].any(axis=0).tolist(), strict=True):
-        if not can_conflict:
+    for texts, is_shared in zip(repeated, can_conflict.tolist(), strict=True):
+        if not is_shared:
             first = batch = with_room(first)
         else:
             keys = []
