@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -149,7 +150,7 @@ def _of_data_set(given: Any, name: str, data: TrainingData) -> Any:
 
 def _is_column(value: object) -> bool:
     """Whether a value of a mapping is a column of one data set rather than a whole data set."""
-    if hasattr(value, "column_names") or hasattr(value, "columns") or isinstance(value, Mapping | str):
+    if hasattr(value, "column_names") or hasattr(value, "columns") or isinstance(value, Mapping | str | PathLike):
         return False
-    first = next(iter(value), "") if isinstance(value, Sequence) else ""  # type: ignore[call-overload]
-    return isinstance(first, str | int | float) or first is None or not isinstance(first, Mapping | tuple | list)
+    first = next(iter(value), "") if isinstance(value, Sequence) else ""
+    return not isinstance(first, Mapping | tuple | list) and not hasattr(first, "texts")  # rows: of a list of them
