@@ -22,7 +22,7 @@ class CachedGISTEmbedLoss(GISTEmbedLoss):
     https://arxiv.org/abs/2101.06983, section 3, as CachedMultipleNegativesRankingLoss has them.
 
     Raises:
-        TypeError: The guide is no model.
+        TypeError: The guide is a name.
         ValueError: The guide is the model itself, or an argument is none of those it can be.
     """
 

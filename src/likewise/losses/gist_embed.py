@@ -65,7 +65,7 @@ class GISTEmbedLoss(Loss):
     ``gather_across_devices`` takes negatives, anchors too, from the batches of all processes.
 
     Raises:
-        TypeError: The guide is no model.
+        TypeError: The guide is a name.
         ValueError: The guide is the model itself, or there is no such margin strategy.
     """
 
@@ -84,8 +84,8 @@ class GISTEmbedLoss(Loss):
         gather_across_devices: bool = False,
     ):
         super().__init__(model)
-        if not hasattr(guide, "encode"):
-            raise TypeError(f"guide must be a SentenceTransformer, not {guide!r}")
+        if isinstance(guide, str):
+            raise TypeError(f"guide must be a model, not its name: give SentenceTransformer({guide!r})")
         if guide is model:
             raise ValueError("the guide must not learn: load the model a second time to be its own guide")
         if margin_strategy not in get_args(MarginStrategy):

@@ -56,7 +56,7 @@ def ranking_losses(
             "hard_negatives": is_own_document & ~is_positive,
             "all_negatives": ~is_positive,
         }[hardness_mode]
-        scores["query_to_doc"] = scores["query_to_doc"] + harder * hardness_strength * similarities.detach()
+        scores["query_to_doc"] = scores["query_to_doc"] + hardness_strength * similarities.detach() * harder
     if "query_to_query" in directions:
         scores["query_to_query"] = scale * similarity_fct(own_queries, queries).masked_fill(is_own, -torch.inf)
     if "doc_to_query" in directions:
