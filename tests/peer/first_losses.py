@@ -42,6 +42,17 @@ def first_losses(library: str, folder: str, data: Mapping[str, Mapping[str, list
         torch.manual_seed(3)
         classes = (model.get_embedding_dimension(), 3) if name == "SoftmaxLoss" else ()
         loss = getattr(losses, name)(model, *classes)
+        callbacks: list[Any] = []
+        if library != "likewise":
+            from transformers import TrainerCallback
+
+            class Clears(TrainerCallback):  # type: ignore[misc]
+                """6.2.0 clears the gradients of the model after each step, and never those of a loss's own weights."""
+
+                def on_step_end(self, *given: Any, loss: Any = loss, **others: Any) -> None:
+                    loss.zero_grad()
+
+            callbacks = [Clears]
         with TemporaryDirectory() as scratch:
             arguments = package.SentenceTransformerTrainingArguments(
                 output_dir=scratch,
@@ -50,6 +61,7 @@ def first_losses(library: str, folder: str, data: Mapping[str, Mapping[str, list
                 warmup_steps=0.1,
                 learning_rate=2e-5,
                 weight_decay=0.01,
+                max_grad_norm=0.0,  # 6.2.0 leaves a loss's own weights out of the norm and does not clip them
                 logging_steps=1,
                 save_strategy="no",
                 report_to="none",
@@ -58,7 +70,9 @@ def first_losses(library: str, folder: str, data: Mapping[str, Mapping[str, list
                 seed=12,
             )
             rows = Dataset.from_dict(dict(data[kind]))
-            trainer = package.SentenceTransformerTrainer(model=model, args=arguments, train_dataset=rows, loss=loss)
+            trainer = package.SentenceTransformerTrainer(
+                model=model, args=arguments, train_dataset=rows, loss=loss, callbacks=callbacks
+            )
             trainer.train()
         found[name] = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
     return found
