@@ -55,7 +55,7 @@ def batches_trained(folder: str, data: dict[str, Any], **settings: Any) -> list[
 
 
 def orders(folder: str) -> dict[str, list[list[int]]]:
-    """By "SAMPLER SEED" the rows of each step; by "STRATEGY SEED" those of the first data set below 100, others above."""
+    """By "SAMPLER SEED" the rows of each step; by "STRATEGY SEED" too, those of the second data set from 100 on."""
     found = {}
     sets = {
         name: {

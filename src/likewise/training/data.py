@@ -107,7 +107,7 @@ def training_data(
         kept = np.array([row for row in range(len(table)) if row not in wrong])
         texts = {column: [values[row] for row in kept.tolist()] for column, values in texts.items()}
         labels = None if labels is None else labels[kept]
-    _warn_of_order(columns, name)
+    _warn_of_columns(columns, name)
     return TrainingData(texts, labels, label, read.classes if read else (), before + len(wrong))
 
 
@@ -177,15 +177,15 @@ def _told(table: Table, wrong: Mapping[int, str]) -> str:
     values = {row: table.columns[wrong[row]][row] for row in sorted(wrong)[:TOLD]}
     first = ", ".join(f"{table.place(row)} ({wrong[row]!r} is {value!r})" for row, value in values.items())
     more = ", …" if len(wrong) > TOLD else ""
-    have = "rows have" if len(wrong) > 1 else "row has"
+    have = "rows have" if len(wrong) > 1 else "rows has"
     advice = 'mend them, or leave them out with missing="skip", in the training arguments missing_rows="skip"'
     if any(value in (-1, "-1") for value in values.values()):
         advice += "; where -1 is a number and no missing class, give the labels as floats"
     return f"{len(wrong):,} of {len(table):,} {have} no text or no label: {first}{more}; {advice}"
 
 
-def _warn_of_order(columns: Sequence[str], name: str) -> None:
-    """A loss goes by the order of the columns, not by their names."""
+def _warn_of_columns(columns: Sequence[str], name: str) -> None:
+    """A loss goes by the order of the columns, not by their names, and takes any text for one."""
     for usual in USUAL_ORDERS:
         found = [column for column in columns if column in usual]
         expected = [column for column in usual if column in columns]
@@ -195,4 +195,11 @@ def _warn_of_order(columns: Sequence[str], name: str) -> None:
                 f"whatever their names; if the other order is meant, give columns={expected!r}",
                 stacklevel=3,
             )
-            return
+            break
+    identifiers = [column for column in columns if column == "id" or column.endswith(("_id", "_ids", "_idx"))]
+    if identifiers:
+        warnings.warn(
+            f"{name}: {', '.join(map(repr, identifiers))} looks like no text, but is trained on as one; choose the "
+            "columns of text with training_data(…, columns=[…])",
+            stacklevel=3,
+        )

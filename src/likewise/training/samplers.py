@@ -16,7 +16,13 @@ Rows = NDArray[np.int64]
 SORTED_TOGETHER = 100  # batches: of so many, the rows are sorted by length; fewer mix better, more fit better
 
 
-class BatchSamplers(StrEnum):
+class _Choice(StrEnum):
+    @classmethod
+    def _missing_(cls, value: object) -> None:
+        raise ValueError(f"{value!r} is none of {', '.join(cls)}")
+
+
+class BatchSamplers(_Choice):
     """How rows come into batches."""
 
     BATCH_SAMPLER = "batch_sampler"  # as they are shuffled
@@ -26,7 +32,7 @@ class BatchSamplers(StrEnum):
     GROUP_BY_LENGTH = "group_by_length"  # texts of similar length: not for losses with negatives from the batch
 
 
-class MultiDatasetBatchSamplers(StrEnum):
+class MultiDatasetBatchSamplers(_Choice):
     """In which order the batches of several data sets come."""
 
     PROPORTIONAL = "proportional"  # all batches of all data sets, shuffled

@@ -47,6 +47,8 @@ def table_of(source: object, name: str) -> Table:
         if any(_is_table(value) for value in source.values()):
             raise ValueError(f"{name} holds several data sets, {', '.join(map(repr, source))}; give one of them")
         return _checked({str(column): _listed(values) for column, values in source.items()}, name)
+    if hasattr(source, "collect"):  # a LazyFrame
+        raise TypeError(f"a {type(source).__name__} has no rows yet; call its method collect() first")
     if _is_table(source):
         return _of_frame(source)
     if isinstance(source, Iterable) and not hasattr(source, "with_format"):  # that of a Dataset which is a stream
@@ -74,8 +76,6 @@ def _of_frame(source: Any) -> Table:
         return Table(source.to_pydict())
     if hasattr(source, "get_columns"):  # polars
         return Table({series.name: series.to_list() for series in source.get_columns()})
-    if hasattr(source, "collect"):
-        raise TypeError(f"a {type(source).__name__} has no rows yet; call its method collect() first")
     return Table({str(name): values.tolist() for name, values in source.items()})  # pandas
 
 
