@@ -14,6 +14,7 @@ vectors of the sentences of NLI, one epoch. No label is needed. Spearman's corre
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from data_sets import arguments, nli_sentences, stsb_evaluator
 
 from likewise import SentenceTransformer, SentenceTransformerTrainer, SentenceTransformerTrainingArguments, models
@@ -25,7 +26,10 @@ def with_every_second_layer(name: str, teacher: SentenceTransformer) -> Sentence
     whole: Any = teacher.network
     kept = list(whole.encoder.layers)[::2]
     encoder = models.Transformer(name, config_kwargs={"num_hidden_layers": len(kept)})
-    student = SentenceTransformer(modules=[encoder, models.Pooling(encoder.get_embedding_dimension(), "mean")])
+    modules: list[models.Module] = [encoder, models.Pooling(encoder.get_embedding_dimension(), "mean")]
+    if np.isclose(np.linalg.norm(teacher.encode("How long is a vector?")), 1, atol=1e-3):
+        modules.append(models.Normalize())  # else the student would learn the length first
+    student = SentenceTransformer(modules=modules)
     network: Any = student.network
     for place, layer in enumerate(kept):
         network.encoder.layers[place].load_state_dict(layer.state_dict())
