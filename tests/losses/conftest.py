@@ -18,3 +18,11 @@ def model(tiny_folder: Path) -> SentenceTransformer:
     """In float32 on the CPU; the same weights each time."""
     modules: list[models.Module] = [models.Transformer(tiny_folder), models.Pooling(32)]
     return SentenceTransformer(modules=modules, device="cpu", dtype="float32")
+
+
+@pytest.fixture(scope="session")
+def guide(tmp_path_factory: pytest.TempPathFactory) -> SentenceTransformer:
+    """A second model, which a loss asks what is alike."""
+    folder = tiny_encoder(tmp_path_factory.mktemp("guide"), seed=1)
+    modules: list[models.Module] = [models.Transformer(folder), models.Pooling(32)]
+    return SentenceTransformer(modules=modules, device="cpu", dtype="float32")
