@@ -2,6 +2,7 @@
 
 import math
 import re
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -368,6 +369,21 @@ def test_several_numbers_of_which_one_is_none() -> None:
     data = training_data(source, missing="skip")
     assert data.labels is not None
     assert (data.labels.tolist(), data.skipped) == ([[1, 2]], 3)
+
+
+def test_vectors_in_an_array_stay_arrays() -> None:
+    """A million vectors of a teacher, as lists of Python's numbers, would need ten times their memory."""
+    vectors = np.random.default_rng(0).normal(size=(2000, 64)).astype(np.float32)
+    vectors[7, 3] = math.nan
+    columns = {"text": [f"tea {row}" for row in range(2000)], "label": vectors}
+    tracemalloc.start()
+    data = training_data(columns, missing="skip")
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert data.labels is not None
+    np.testing.assert_array_equal(data.labels, np.delete(vectors, 7, axis=0))
+    assert (data.labels.dtype, data.skipped) == (np.float32, 1)
+    assert peak < 5 * vectors.nbytes
 
 
 CELLS = st.sampled_from(["tea", "rain", "", " ", None])

@@ -125,7 +125,8 @@ def _vectors(values: Sequence[Any]) -> Labels:
         if len(value) != width:
             raise ValueError(f"labels must all hold {width} numbers, as the first, but one holds {len(value)}")
         try:
-            found[row] = [math.nan if number is None else number for number in value]
+            is_array = isinstance(value, np.ndarray) and value.dtype != object
+            found[row] = value if is_array else [math.nan if number is None else number for number in value]
         except (TypeError, ValueError):
             raise ValueError(f"{_shown(value)} is no label; it must hold numbers") from None
     missing = np.array(gone) | ~np.isfinite(found).all(axis=1)

@@ -134,6 +134,8 @@ def _listed(values: Any) -> Sequence[Any]:
     if hasattr(values, "to_pylist"):
         found: Sequence[Any] = values.to_pylist()
         return found
+    if isinstance(values, np.ndarray) and values.ndim > 1:
+        return list(values)  # a teacher's vectors: as lists of numbers they would need ten times the memory
     return values.tolist() if hasattr(values, "tolist") else list(values)
 
 
