@@ -7,6 +7,7 @@ It speaks to likewise and to sentence-transformers in the same words.
 
 import json
 import sys
+from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter
@@ -29,13 +30,14 @@ def main(run_file: str, result_file: str) -> None:
 
     disable_progress_bars()
     package: Any
+    losses: Any
+    models: Any
     if run["library"] == "likewise":
-        import likewise as package
-        from likewise import losses, models
+        package, losses, models = map(import_module, ("likewise", "likewise.losses", "likewise.models"))
     else:
-        import sentence_transformers as package
-        from sentence_transformers.sentence_transformer import losses
-        from sentence_transformers.sentence_transformer import modules as models
+        within = "sentence_transformers.sentence_transformer"
+        names = ("sentence_transformers", f"{within}.losses", f"{within}.modules")
+        package, losses, models = map(import_module, names)
     torch.manual_seed(run["seed"])
     transformer = models.Transformer(run["model"], max_seq_length=128)
     pooling = models.Pooling(transformer.get_embedding_dimension(), run["pooling"])

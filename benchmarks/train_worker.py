@@ -9,6 +9,7 @@ beginning of the first to the end of the last, and with their mean loss.
 import json
 import os
 import sys
+from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -24,19 +25,15 @@ def main(library: str, precision: str, folder: str, pairs_file: str, batch_size:
 
     disable_progress_bars()
     pairs = Dataset.from_dict(json.loads(Path(pairs_file).read_text(encoding="utf-8")))
-    package: Any
     if library == "likewise":
-        import likewise as package
-        from likewise import losses
-        from likewise.training.callbacks import TrainerCallback
+        names = ("likewise", "likewise.losses", "likewise.training.callbacks")
     else:
-        import sentence_transformers as package
-        from sentence_transformers.sentence_transformer import losses
-        from transformers import TrainerCallback
+        names = ("sentence_transformers", "sentence_transformers.sentence_transformer.losses", "transformers")
+    package, losses, callbacks = (import_module(name) for name in names)
     model = package.SentenceTransformer(folder, device="cpu")
     loss = losses.SoftmaxLoss(model, model.get_embedding_dimension(), 3)
 
-    class Clock(TrainerCallback):  # type: ignore[misc, valid-type]
+    class Clock(callbacks.TrainerCallback):  # type: ignore[misc, name-defined]
         """From the first step's beginning to the last one's end: what comes before is done once a run."""
 
         started = ended = 0.0

@@ -7,6 +7,7 @@ Run at the root of the checkout, with the Python of an environment that holds th
 import json
 import sys
 from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -27,13 +28,14 @@ def first_losses(library: str, folder: str, data: Mapping[str, Mapping[str, list
     from datasets import Dataset
 
     package: Any
+    losses: Any
+    models: Any
     if library == "likewise":
-        import likewise as package
-        from likewise import losses, models
+        package, losses, models = map(import_module, ("likewise", "likewise.losses", "likewise.models"))
     else:
-        import sentence_transformers as package
-        from sentence_transformers.sentence_transformer import losses
-        from sentence_transformers.sentence_transformer import modules as models
+        within = "sentence_transformers.sentence_transformer"
+        names = ("sentence_transformers", f"{within}.losses", f"{within}.modules")
+        package, losses, models = map(import_module, names)
     found = {}
     for name, kind in OBJECTIVES.items():
         transformer = models.Transformer(folder)

@@ -21,7 +21,7 @@ from tests.training.conftest import classed_pairs, scored_pairs
 ROOT = Path(__file__).parents[2]
 RECORD = Path(__file__).parent / "first_losses.json"
 ROWS = STEPS * BATCH_SIZE
-NO_DROPOUT = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+NO_DROPOUT: dict[str, Any] = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
 
 
 @pytest.fixture(scope="module")

@@ -2,13 +2,14 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from likewise import SentenceTransformer, models
 from tests.tiny_checkpoints import WORDS, tiny_encoder
 
-Columns = dict[str, list[object]]
+Columns = dict[str, list[Any]]
 
 
 @pytest.fixture(scope="session")
@@ -21,7 +22,7 @@ def new_model(tiny_folder: Path) -> Callable[[], SentenceTransformer]:
     """Makes the same tiny model each time, on the CPU."""
 
     def make() -> SentenceTransformer:
-        modules = [models.Transformer(tiny_folder), models.Pooling(32)]
+        modules: list[models.Module] = [models.Transformer(tiny_folder), models.Pooling(32)]
         return SentenceTransformer(modules=modules, device="cpu", dtype="float32")
 
     return make

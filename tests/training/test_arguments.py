@@ -34,7 +34,7 @@ def test_the_defaults_are_the_same(name: str) -> None:
 @pytest.mark.parametrize("name", sorted(THEIRS.keys() - OURS.keys()))
 def test_an_argument_that_there_is_not_is_an_error_that_says_what_to_do(name: str) -> None:
     with pytest.raises(TypeError, match=f"no argument '{name}': (did you mean|leave it out|give|call|there are)"):
-        SentenceTransformerTrainingArguments(**{name: 1})
+        SentenceTransformerTrainingArguments(**{name: 1})  # type: ignore[arg-type]
 
 
 def test_a_slip_of_the_pen_is_told_the_nearest_name() -> None:

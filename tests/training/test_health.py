@@ -74,7 +74,8 @@ def test_a_loss_of_nothing_from_the_first_steps(model: SentenceTransformer, tmp_
 
 def test_embeddings_that_became_one_point(model: SentenceTransformer, tmp_path: Path) -> None:
     with torch.no_grad():
-        norm = model.network.encoder.layers[-1].output_norm
+        encoder: Any = model.network.encoder
+        norm = encoder.layers[-1].output_norm
         norm.weight.mul_(1e-4)
         norm.bias.fill_(1.0)
     found = warned(model, scored_pairs(60), losses.CosineSimilarityLoss(model), tmp_path, learning_rate=1e-9)

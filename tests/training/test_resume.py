@@ -27,7 +27,8 @@ def run(
 ) -> tuple[dict[str, torch.Tensor], SentenceTransformerTrainer]:
     """Train on two data sets with dropout, a head and a schedule; ``stop`` breaks off after so many steps."""
     torch.manual_seed(5)
-    losses = {"nli": SoftmaxLoss(model, 32, 3), "sts": CosineSimilarityLoss(model)}
+    head = SoftmaxLoss(model, 32, 3)
+    losses = {"nli": head, "sts": CosineSimilarityLoss(model)}
     settings = {"num_train_epochs": 3, "save_strategy": "steps", "save_steps": 1, "logging_steps": 2}
     args = arguments(folder, **(settings | {"learning_rate": 1e-3, "gradient_accumulation_steps": 2} | changes))
     data = {"nli": classed_pairs(18), "sts": scored_pairs(14)}
@@ -38,7 +39,7 @@ def run(
 
     trainer = SentenceTransformerTrainer(model, args, data, loss=losses, callbacks=[Stop])
     trainer.train(resume_from_checkpoint=resume or None)
-    own = {f"head.{name}": p.detach().clone() for name, p in losses["nli"].classifier.named_parameters()}  # type: ignore[attr-defined]
+    own = {f"head.{name}": p.detach().clone() for name, p in head.classifier.named_parameters()}
     return weights(model) | own, trainer
 
 

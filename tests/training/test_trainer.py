@@ -21,7 +21,12 @@ NewModel = Callable[[], SentenceTransformer]
 
 
 def arguments(folder: Path, **changes: Any) -> Arguments:
-    settings = {"per_device_train_batch_size": 4, "num_train_epochs": 1, "save_strategy": "no", "disable_tqdm": True}
+    settings: dict[str, Any] = {
+        "per_device_train_batch_size": 4,
+        "num_train_epochs": 1,
+        "save_strategy": "no",
+        "disable_tqdm": True,
+    }
     return Arguments(output_dir=str(folder), use_cpu=True, **(settings | changes))
 
 
@@ -40,7 +45,7 @@ def without_dropout(model: SentenceTransformer) -> SentenceTransformer:
         if isinstance(part, torch.nn.Dropout):
             part.p = 0.0
         if hasattr(part, "attention_dropout"):
-            part.attention_dropout = 0.0
+            part.attention_dropout = 0.0  # type: ignore[assignment]
     return model
 
 
@@ -195,7 +200,7 @@ def test_early_stopping(model: SentenceTransformer, tmp_path: Path) -> None:
 def test_several_data_sets_each_with_its_loss(model: SentenceTransformer, tmp_path: Path) -> None:
     head = SoftmaxLoss(model, 32, 3)
     before = head.classifier.weight.detach().clone()
-    losses = {"nli": head, "sts": CosineSimilarityLoss(model), "pairs": MultipleNegativesRankingLoss}
+    losses: dict[str, Any] = {"nli": head, "sts": CosineSimilarityLoss(model), "pairs": MultipleNegativesRankingLoss}
     pairs = scored_pairs(12)
     data = {
         "nli": classed_pairs(12),
@@ -239,7 +244,8 @@ def test_a_loss_that_is_not_a_number_stops_the_run(model: SentenceTransformer, t
 def test_bfloat16_is_autocast(model: SentenceTransformer, tmp_path: Path) -> None:
     args = arguments(tmp_path, bf16=True, logging_steps=1)
     seen = []
-    model.network.encoder.layers[0].expand.register_forward_hook(lambda _, __, out: seen.append(out.dtype))
+    encoder: Any = model.network.encoder
+    encoder.layers[0].expand.register_forward_hook(lambda _, __, out: seen.append(out.dtype))
     SentenceTransformerTrainer(
         model, args, scored_pairs(8), loss=CosineSimilarityLoss(model), evaluator=evaluator()
     ).train()

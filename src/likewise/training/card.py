@@ -44,7 +44,7 @@ def scores_of(evaluator: Any, scores: Mapping[str, float]) -> list[Score]:
     found = []
     for one in _each(evaluator):
         metric = getattr(one, "primary_metric", None)
-        if metric in scores:
+        if metric is not None and metric in scores:
             name = getattr(one, "name", "") or type(one).__name__
             found.append(Score(DataSet(name), metric.removeprefix(f"{name}_"), float(scores[metric])))
     return found

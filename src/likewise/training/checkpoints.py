@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import re
 import shutil
@@ -34,7 +35,7 @@ def checkpoints_in(output_dir: str) -> list[Path]:
     return [found[step] for step in sorted(found)]
 
 
-def checkpoint_to_resume(given: str | bool, output_dir: str) -> Path:
+def checkpoint_to_resume(given: str | os.PathLike[str] | bool, output_dir: str) -> Path:
     """The checkpoint that ``given`` names; True means the newest one in ``output_dir``.
 
     Raises:

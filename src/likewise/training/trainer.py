@@ -26,7 +26,7 @@ from likewise.training.card import scores_of, training_facts
 from likewise.training.evaluating import evaluation_loss, evaluator_scores
 from likewise.training.objectives import Batch, Losses, LossOf, Objective, epoch_plan, objectives_of
 from likewise.training.optimizers import optimizer_of
-from likewise.training.reports import ProgressCallback, TrackerCallback
+from likewise.training.reports import ProgressCallback, TrackerCallback, rows_called
 from likewise.training.schedules import schedule
 
 if TYPE_CHECKING:
@@ -91,7 +91,8 @@ class SentenceTransformerTrainer:
         self.control = TrainerControl()
         self.callbacks: list[Any] = [FlowCallback()]
         if self.accelerator.is_local_main_process and not self.args.disable_tqdm:
-            self.callbacks.append(ProgressCallback(self._rows_per_step))
+            columns = {len(objective.data.columns) for objective in self.objectives}
+            self.callbacks.append(ProgressCallback(self._rows_per_step, rows_called(columns)))
         if self.args.trackers:
             self.callbacks.append(TrackerCallback(self.accelerator))
         for callback in callbacks or ():
@@ -120,7 +121,7 @@ class SentenceTransformerTrainer:
         state, watch, first_step = self.state, health.LossWatch(), self.state.global_step
         self._tell("on_train_begin")
         if self.args.eval_on_start and first_step == 0:
-            self._evaluate_in_train()
+            self.evaluate()  # not the best so far: there is no checkpoint of it
         for epoch, plan, updates in self._remaining_epochs():
             for update in updates:
                 batches = plan[update * self.args.gradient_accumulation_steps :][
@@ -151,7 +152,11 @@ class SentenceTransformerTrainer:
         if not self.objectives:
             raise ValueError("there is nothing to train on: give train_dataset")
         given = args.resume_from_checkpoint if resume_from_checkpoint is None else resume_from_checkpoint
-        folder = checkpoints.checkpoint_to_resume(given, str(args.output_dir)) if given else None
+        folder = (
+            checkpoints.checkpoint_to_resume(given if given is True else str(given), str(args.output_dir))
+            if given
+            else None
+        )
         if self.accelerator.is_main_process:
             checkpoints.remove_half_written(str(args.output_dir))
         random.seed(args.seed)
@@ -255,6 +260,7 @@ class SentenceTransformerTrainer:
         if args.load_best_model_at_end and state.best_model_checkpoint is not None:
             _, tensors = checkpoints.read_state(Path(state.best_model_checkpoint))
             self._losses.load_state_dict(tensors["weights"])
+            self._take_best_scores()
         rows = (state.global_step - first_step) * self._rows_per_step
         metrics = {
             "train_runtime": seconds,
@@ -309,6 +315,13 @@ class SentenceTransformerTrainer:
         self.scores = scores_of(self.evaluator, shared[0])
         found: dict[str, float] = shared[0]
         return found
+
+    def _take_best_scores(self) -> None:
+        """Let ``scores`` be those of the best model rather than of the last evaluation."""
+        for entry in self.state.log_history:
+            found = {name.removeprefix("eval_"): value for name, value in entry.items() if name.startswith("eval_")}
+            if entry["step"] == self.state.best_global_step and found:
+                self.scores = scores_of(self.evaluator, found)
 
     def _evaluate_in_train(self) -> bool:
         """Evaluate; whether it is the best so far by ``metric_for_best_model``."""
@@ -492,7 +505,7 @@ def _accelerator(args: SentenceTransformerTrainingArguments) -> Accelerator:
         InitProcessGroupKwargs(timeout=timedelta(seconds=args.ddp_timeout)),
         DistributedDataParallelKwargs(find_unused_parameters=args.ddp_find_unused_parameters is not False),
     ]
-    AcceleratorState._reset_state()  # it is shared by the whole process, and a run before may have had another precision
+    AcceleratorState._reset_state()  # shared by all of the process: a run before may have had another precision
     return Accelerator(
         mixed_precision="bf16" if args.bf16 else "fp16" if args.fp16 else "no",
         cpu=args.use_cpu,
