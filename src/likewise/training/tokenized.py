@@ -162,7 +162,7 @@ def _write(folder: Path, tokens: TokenBatch) -> None:
             array = getattr(tokens, name)
             if array is not None:
                 np.save(part / f"{name}.npy", array, allow_pickle=False)
-                sums[name] = zlib.crc32(array)
+                sums[name] = _sum(part / f"{name}.npy")
         (part / "sums.json").write_text(json.dumps(sums), encoding="utf-8")
 
 
@@ -170,8 +170,13 @@ def _read(folder: Path) -> TokenBatch | None:
     """The tokens in ``folder``, mapped into memory; None where they are not there or damaged."""
     try:
         sums = json.loads((folder / "sums.json").read_text(encoding="utf-8"))
+        if any(_sum(folder / f"{name}.npy") != expected for name, expected in sums.items()):
+            return None
         arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in sums}
-        is_whole = all(zlib.crc32(array) == sums[name] for name, array in arrays.items())
-        return TokenBatch(**arrays) if is_whole else None
+        return TokenBatch(**arrays)
     except (OSError, ValueError, TypeError, AttributeError):
         return None
+
+
+def _sum(file: Path) -> int:
+    return zlib.crc32(np.memmap(file, np.uint8, "r"))
