@@ -45,7 +45,8 @@ def test_a_tied_decoder_computes_with_the_encoders_weights(model_type: str, tmp_
         tmp_path, is_decoder=True, add_cross_attention=True, attn_implementation="eager"
     ).eval()
     own = dict(loss.decoder.language_model.named_parameters())
-    lent = named_weights(loss.network.encoder)
+    encoder: Any = loss.network.encoder
+    lent = named_weights(encoder)
     assert all("crossattention" in name or name.split(".")[0] != decoder.base_model_prefix for name in own)
     with torch.no_grad():
         for name, weight in decoder.named_parameters():
@@ -55,7 +56,6 @@ def test_a_tied_decoder_computes_with_the_encoders_weights(model_type: str, tmp_
     torch.testing.assert_close(value, by_hand(loss, decoder), atol=1e-6, rtol=1e-6)
     # A weight that both use moves both: the gradient is the sum of the encoder's and the decoder's.
     value.backward()
-    encoder: Any = loss.network.encoder
     shared = encoder.layers[0].qkv.weight
     found = shared.grad.clone()
     loss.zero_grad()
