@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+import time
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 from likewise.training.callbacks import TrainerCallback, TrainerControl, TrainerState
@@ -10,14 +12,23 @@ from likewise.training.callbacks import TrainerCallback, TrainerControl, Trainer
 if TYPE_CHECKING:
     from likewise.training.arguments import SentenceTransformerTrainingArguments
 
+UNTOLD = ("_runtime", "_samples_per_second")  # how what an evaluation logs ends, its scores excepted
+
 
 class ProgressCallback(TrainerCallback):
-    """A line on standard error: steps, time left, loss, learning rate, rows per second, the last evaluation."""
+    """How far a run is, on standard error: time left, loss, learning rate, speed and the last evaluation.
 
-    def __init__(self, rows_per_step: int):
+    On a terminal that is one line that changes, with a line above it for each evaluation; elsewhere a line at each log.
+    ``rows`` is what a row is called in the speed, "pairs" for example; it counts the seconds of the steps alone.
+    """
+
+    def __init__(self, rows_per_step: int, rows: str = "rows"):
         self.rows_per_step = rows_per_step
+        self.rows = rows
         self.bar: Any = None
+        self.seconds = 0.0  # in steps
         self.shown: dict[str, str] = {}
+        self.score = ""  # of the last evaluation
 
     def on_train_begin(
         self, args: SentenceTransformerTrainingArguments, state: TrainerState, control: TrainerControl, **others: Any
@@ -25,23 +36,38 @@ class ProgressCallback(TrainerCallback):
         """Open the line."""
         from tqdm import tqdm
 
-        shape = "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} steps, {elapsed}<{remaining}{postfix}"
+        self.first_step, self.seconds, self.shown, self.score = state.global_step, 0.0, {}, ""
         self.bar = tqdm(
-            desc="Training", total=state.max_steps, initial=state.global_step, bar_format=shape, file=sys.stderr
+            total=state.max_steps,
+            initial=state.global_step,
+            bar_format="{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} {elapsed}<{remaining}{postfix}",
+            smoothing=0,  # evaluations come in between, so the time left is told from the mean
+            dynamic_ncols=True,
+            file=sys.stderr,
+            disable=not sys.stderr.isatty(),
         )
-        self.started = state.global_step
+        if args.eval_on_start and state.global_step == 0:
+            self._show("evaluating")
+
+    def on_step_begin(
+        self, args: SentenceTransformerTrainingArguments, state: TrainerState, control: TrainerControl, **others: Any
+    ) -> None:
+        """Start the clock."""
+        self.began = time.perf_counter()
+        if state.global_step == self.first_step:
+            self.began_training = self.began
+            self.bar.start_t = time.time()  # tqdm's own clock: an evaluation before the first step is no step
 
     def on_step_end(
         self, args: SentenceTransformerTrainingArguments, state: TrainerState, control: TrainerControl, **others: Any
     ) -> None:
         """Go on by a step."""
-        seconds = max(self.bar.format_dict["elapsed"], 1e-9)
-        rate = (state.global_step - self.started) * self.rows_per_step / seconds
-        loss = state.loss_since_log / max(1, state.steps_since_log)
-        self.shown |= {"loss": f"{loss:.4f}"} if state.steps_since_log else {}
-        self.shown |= {"rows/s": f"{rate:,.0f}"}
-        self.bar.set_postfix(self.shown, refresh=False)
+        self.seconds += time.perf_counter() - self.began
+        if state.steps_since_log:
+            self.shown["loss"] = f"loss {state.loss_since_log / state.steps_since_log:.4f}"
+        self.shown["speed"] = f"{self._speed(state):,.0f} {self.rows}/s"
         self.bar.update(state.global_step - self.bar.n)
+        self._show("evaluating" if control.should_evaluate else self.score, at_once=control.should_evaluate)
 
     def on_log(
         self,
@@ -52,8 +78,14 @@ class ProgressCallback(TrainerCallback):
         **others: Any,
     ) -> None:
         """Show the learning rate."""
-        if "learning_rate" in logs:
-            self.shown |= {"loss": f"{logs['loss']:.4f}", "lr": f"{logs['learning_rate']:.2e}"}
+        if self.bar is None or "learning_rate" not in logs:
+            return
+        self.shown |= {"loss": f"loss {logs['loss']:.4f}", "lr": f"lr {logs['learning_rate']:.1e}"}
+        if self.bar.disable:
+            done = state.global_step - self.first_step
+            left = (time.perf_counter() - self.began_training) / done * (state.max_steps - state.global_step)
+            told = f"{self._line('loss', 'lr', 'speed')}, {self.bar.format_interval(left)} left"
+            print(f"{_place(state)}, epoch {state.epoch:.2f}: {told}", file=sys.stderr, flush=True)
 
     def on_evaluate(
         self,
@@ -63,18 +95,55 @@ class ProgressCallback(TrainerCallback):
         metrics: dict[str, float],
         **others: Any,
     ) -> None:
-        """Show the last evaluation: the metric that chooses the best model, or the loss."""
-        wanted = f"eval_{(args.metric_for_best_model or 'loss').removeprefix('eval_')}"
-        name = wanted if wanted in metrics else next((n for n in metrics if "spearman" in n or "ndcg" in n), None)
-        if name is not None and self.bar is not None:
-            self.shown |= {name: f"{metrics[name]:.4f}"}
-            self.bar.set_postfix(self.shown)
+        """Tell an evaluation, by the metric that chooses the best model."""
+        name = _main_metric(args, metrics)
+        if self.bar is None or name is None:
+            return
+        value = f"{metrics[f'eval_{name}']:.4f}"
+        self.bar.write(f"{_place(state)}, evaluation: {name} {value}", file=sys.stderr)
+        self.score = f"eval {value}"
+        self._show(self.score)
 
     def on_train_end(
         self, args: SentenceTransformerTrainingArguments, state: TrainerState, control: TrainerControl, **others: Any
     ) -> None:
         """Close the line."""
-        self.bar.close()
+        self.close()
+
+    def close(self) -> None:
+        """Leave the line as it is: what is printed next stands below it."""
+        if self.bar is not None:
+            self.bar.close()
+            self.bar = None
+
+    def _speed(self, state: TrainerState) -> float:
+        return (state.global_step - self.first_step) * self.rows_per_step / max(self.seconds, 1e-9)
+
+    def _line(self, *names: str) -> str:
+        return ", ".join(self.shown[name] for name in names if self.shown.get(name))
+
+    def _show(self, evaluation: str, at_once: bool = True) -> None:
+        """Set what stands beside the bar, drawn some ten times a second: in 80 columns there is room for it all."""
+        if not self.bar.disable:
+            self.shown["evaluation"] = evaluation
+            self.bar.set_postfix_str(self._line("loss", "speed", "evaluation", "lr"), refresh=at_once)
+
+
+def rows_called(columns: Collection[int]) -> str:
+    """What rows are called that have so many ``columns`` of text."""
+    return {1: "texts", 2: "pairs", 3: "triplets"}.get(min(columns, default=0), "rows") if len(columns) == 1 else "rows"
+
+
+def _place(state: TrainerState) -> str:
+    return f"step {state.global_step:,} of {state.max_steps:,}"
+
+
+def _main_metric(args: SentenceTransformerTrainingArguments, metrics: Mapping[str, float]) -> str | None:
+    """The metric that chooses the best model, else the loss, the first correlation or nDCG, or the first of all."""
+    names = [name.removeprefix("eval_") for name in metrics if not name.endswith(UNTOLD)]
+    wanted = [(args.metric_for_best_model or "loss").removeprefix("eval_"), "loss"]
+    usual = [name for name in names if "spearman" in name or "ndcg" in name]
+    return next((name for name in [*wanted, *usual, *names] if name in names), None)
 
 
 class TrackerCallback(TrainerCallback):
