@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import math
-import random
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 
 from likewise.checkpoint.model_card import Score
-from likewise.extras import extra
 from likewise.files import whole_folder
 from likewise.losses.loss import Loss
 from likewise.training import checkpoints, health
@@ -25,12 +19,9 @@ from likewise.training.callbacks import FlowCallback, TrainerControl, TrainerSta
 from likewise.training.card import scores_of, training_facts
 from likewise.training.evaluating import evaluation_loss, evaluator_scores
 from likewise.training.objectives import Batch, Losses, LossOf, Objective, epoch_plan, objectives_of
-from likewise.training.optimizers import optimizer_of
 from likewise.training.reports import ProgressCallback, TrackerCallback, rows_called
-from likewise.training.schedules import schedule
 
 if TYPE_CHECKING:
-    from accelerate import Accelerator
     from torch.optim import Optimizer
     from torch.optim.lr_scheduler import LRScheduler
 
@@ -76,8 +67,8 @@ class SentenceTransformerTrainer:
             )
         self.model = model
         self.args = args or SentenceTransformerTrainingArguments()
-        self.accelerator = _accelerator(self.args)
-        model.live.move(str(self.accelerator.device), _precision(self.args))
+        self.accelerator = accelerator_of(self.args)
+        model.live.move(str(self.accelerator.device), self.args.precision)
         self.loss = _made(loss, model)
         self.objectives: list[Objective] = []
         if train_dataset is not None:
@@ -147,48 +138,21 @@ class SentenceTransformerTrainer:
         return self._finish(first_step, time.perf_counter() - started)
 
     def _start(self, resume_from_checkpoint: str | bool | None) -> None:
-        """Make the optimiser and its schedule, and go to where the run begins or goes on."""
+        """Make the run, and go to where it begins or goes on."""
         args = self.args
         if not self.objectives:
             raise ValueError("there is nothing to train on: give train_dataset")
         given = args.resume_from_checkpoint if resume_from_checkpoint is None else resume_from_checkpoint
-        folder = (
-            checkpoints.checkpoint_to_resume(given if given is True else str(given), str(args.output_dir))
-            if given
-            else None
-        )
+        folder = checkpoints.checkpoint_to_resume(given, str(args.output_dir)) if given else None
         if self.accelerator.is_main_process:
             checkpoints.remove_half_written(str(args.output_dir))
-        random.seed(args.seed)
-        np.random.seed(args.seed)
-        torch.manual_seed(args.seed + self.accelerator.process_index)
-        plan = self._plan(0)
-        health.check_data(self.objectives, plan)
-        self._updates = self._updates_of_epochs()
+        seed_everything(args.seed, self.accelerator.process_index)
+        health.check_data(self.objectives, self._plan(0))
+        self._updates = updates_of_epochs(args, lambda epoch: len(self._plan(epoch)))
         steps = sum(self._updates)
         health.check_warmup(args.warmup_steps, steps)
-        self.state = TrainerState.of_run(args, steps, len(self._updates))
-        self.control = TrainerControl()
-        self._losses = Losses([objective.loss for objective in self.objectives]).to(self.accelerator.device)
-        for loss in self._losses.modules():
-            if isinstance(loss, Loss):
-                loss.token_budget = args.token_budget or loss.token_budget
-                loss.replays = loss.replays or args.gradient_checkpointing
-        given_optimizer, given_schedule = self.optimizers
-        optimizer = given_optimizer or optimizer_of(
-            self._losses,
-            args.optim,
-            args.learning_rate,
-            args.weight_decay,
-            (args.adam_beta1, args.adam_beta2),
-            args.adam_epsilon,
-            args.learning_rate_mapping,
-        )
-        self.optimizer = self.accelerator.prepare_optimizer(optimizer)
-        self.lr_scheduler = given_schedule or schedule(
-            optimizer, args.lr_scheduler_type, args.warmup_steps, steps, **(args.lr_scheduler_kwargs or {})
-        )
-        self._module = self.accelerator.prepare_model(self._losses)  # over all processes, where there are several
+        self.state, self.control = TrainerState.of_run(args, steps, len(self._updates)), TrainerControl()
+        self.run = Run(self.accelerator, self.objectives, args, steps, self.optimizers)
         if folder is not None:
             self._restore(folder)
 
@@ -205,30 +169,20 @@ class SentenceTransformerTrainer:
 
     def _step(self, batches: Sequence[Batch]) -> float:
         """One optimiser step on the mean loss of ``batches``: that loss."""
-        self._module.train()
-        total = 0.0
-        for number, batch in enumerate(batches, 1):
-            waits = number < len(batches)  # gradients are shared between processes once a step
-            with self.accelerator.no_sync(self._module) if waits else nullcontext():
-                with self.accelerator.autocast():
-                    loss = self._module(batch.place, *self.objectives[batch.place].batch(batch.rows))
-                self.accelerator.backward(loss / len(batches))
-            value = float(loss.detach())
-            if not math.isfinite(value):
-                self._fail(f"the loss became {value}", [batch])
-            total += value / len(batches)
-        limit = self.args.max_grad_norm or math.inf
-        self._gradient_norm = float(self.accelerator.clip_grad_norm_(self._losses.parameters(), limit))
-        if self.accelerator.scaler is None and not math.isfinite(self._gradient_norm):
-            self._fail(f"the gradient became {self._gradient_norm}", batches)
+        try:
+            loss = self.run.gradients(batches)
+            self._gradient_norm = self.run.clip(batches)
+        except FloatingPointError as error:
+            kept = checkpoints.checkpoints_in(str(self.args.output_dir))
+            last = f"the last good checkpoint is {kept[-1]}" if kept else "there is no checkpoint yet"
+            raise FloatingPointError(
+                f"in step {self.state.global_step + 1}, {error}; {last}. A lower learning_rate, warm-up or max_grad_norm "
+                "may help, and so may a look at these rows"
+            ) from error
         self._tell("on_pre_optimizer_step")
-        self.optimizer.step()
+        self._learning_rate = self.run.update()
         self._tell("on_optimizer_step")
-        self._learning_rate = float(self.optimizer.param_groups[0]["lr"])
-        if not self.accelerator.optimizer_step_was_skipped:  # in float16, a step whose gradient overflowed
-            self.lr_scheduler.step()
-        self.optimizer.zero_grad()
-        return total
+        return loss
 
     def _log_evaluate_save(self) -> None:
         """Do what the callbacks asked for."""
@@ -255,8 +209,7 @@ class SentenceTransformerTrainer:
 
     def _finish(self, first_step: int, seconds: float) -> TrainOutput:
         state, args = self.state, self.args
-        self.accelerator.unwrap_model(self._module, keep_fp32_wrapper=False)
-        self.model.network.eval()
+        self.run.finish()
         if args.load_best_model_at_end and state.best_model_checkpoint is not None:
             _, tensors = checkpoints.read_state(Path(state.best_model_checkpoint))
             self._losses.load_state_dict(tensors["weights"])
@@ -362,8 +315,6 @@ class SentenceTransformerTrainer:
 
     def _save_checkpoint(self, is_best: bool) -> None:
         """Write a checkpoint, whole or not at all, and remove what is too many."""
-        from accelerate.utils import gather_object
-
         args, state = self.args, self.state
         output_dir = str(args.output_dir)
         folder = checkpoints.checkpoint_folder(output_dir, state.global_step)
@@ -372,21 +323,11 @@ class SentenceTransformerTrainer:
         state.callback_states = {
             type(callback).__name__: callback.state() for callback in self.callbacks if hasattr(callback, "restore")
         }
-        random_states = gather_object([checkpoints.random_states()])
+        tensors = self.run.tensors(args.save_only_model)
         self._describe()
         if self.accelerator.is_main_process:
             with whole_folder(folder) as part:
                 self.model.save_pretrained(part)
-                tensors = {"weights": self._losses.state_dict()}
-                if not args.save_only_model:
-                    tensors |= {
-                        "optimizer": self.optimizer.state_dict(),
-                        "schedule": self.lr_scheduler.state_dict(),
-                        "random": random_states,
-                        "run": self._run,
-                    }
-                    if self.accelerator.scaler is not None:
-                        tensors["scaler"] = self.accelerator.scaler.state_dict()
                 checkpoints.write_state(part, state, tensors, args.to_dict())
             if args.save_total_limit is not None:
                 checkpoints.remove_old(output_dir, args.save_total_limit, state.best_model_checkpoint)
@@ -398,17 +339,7 @@ class SentenceTransformerTrainer:
     def _restore(self, folder: Path) -> None:
         """Go on where the checkpoint ``folder`` was written."""
         state, tensors = checkpoints.read_state(folder)
-        if "optimizer" not in tensors:
-            raise ValueError(f"{folder} holds the model only (save_only_model) and cannot be resumed from")
-        for name, value in self._run.items():
-            if (found := tensors["run"].get(name)) != value:
-                raise ValueError(f"{folder} is of another run: {name} was {found}, now it is {value}")
-        self._losses.load_state_dict(tensors["weights"])
-        self.optimizer.load_state_dict(tensors["optimizer"])
-        self.lr_scheduler.load_state_dict(tensors["schedule"])
-        checkpoints.restore_random_states(tensors["random"][self.accelerator.process_index])
-        if self.accelerator.scaler is not None:
-            self.accelerator.scaler.load_state_dict(tensors["scaler"])
+        self.run.restore(tensors, folder)
         for callback in self.callbacks:
             if type(callback).__name__ in state.callback_states:
                 callback.restore(state.callback_states[type(callback).__name__])
@@ -422,22 +353,6 @@ class SentenceTransformerTrainer:
         args = self.args
         return args.per_device_train_batch_size * args.gradient_accumulation_steps * self.accelerator.num_processes
 
-    @property
-    def _run(self) -> dict[str, Any]:
-        """What decides the order of the data: a resumed run must have the same."""
-        args = self.args
-        names = (
-            "per_device_train_batch_size",
-            "gradient_accumulation_steps",
-            "seed",
-            "data_seed",
-            "dataloader_drop_last",
-        )
-        samplers = {"batch_sampler": str(args.batch_sampler), "multi": str(args.multi_dataset_batch_sampler)}
-        rows = {objective.name: len(objective.data) for objective in self.objectives}
-        own = {name: getattr(args, name) for name in names}
-        return own | samplers | {"rows": rows, "processes": self.accelerator.num_processes}
-
     def _plan(self, epoch: int) -> list[Batch]:
         processes, process = self.accelerator.num_processes, self.accelerator.process_index
         plan = epoch_plan(self.objectives, self.args, epoch, processes, process)
@@ -447,22 +362,6 @@ class SentenceTransformerTrainer:
                 f"{processes} times {self.args.per_device_train_batch_size}"
             )
         return plan
-
-    def _updates_of_epochs(self) -> list[int]:
-        """The optimiser steps of each epoch, the last one cut where max_steps or a part of an epoch ends it."""
-        args = self.args
-
-        def updates(epoch: int) -> int:
-            return -(-len(self._plan(epoch)) // args.gradient_accumulation_steps)
-
-        found: list[int] = []
-        if args.max_steps > 0:
-            while sum(found) < args.max_steps:
-                found.append(min(updates(len(found)), args.max_steps - sum(found)))
-            return found
-        whole, part = divmod(args.num_train_epochs, 1)
-        found = [updates(epoch) for epoch in range(int(whole))]
-        return found + ([math.ceil(updates(int(whole)) * part)] if part else [])
 
     def _describe(self) -> None:
         """Tell the model what its card shall say."""
@@ -477,47 +376,10 @@ class SentenceTransformerTrainer:
             self.state,
             self.control,
             model=self.model,
-            optimizer=getattr(self, "optimizer", None),
-            lr_scheduler=getattr(self, "lr_scheduler", None),
+            optimizer=None if self.run is None else self.run.optimizer,
+            lr_scheduler=None if self.run is None else self.run.lr_scheduler,
             **others,
         )
-
-    def _fail(self, what: str, batches: Sequence[Batch]) -> None:
-        kept = checkpoints.checkpoints_in(str(self.args.output_dir))
-        named = [
-            f"rows {', '.join(map(str, batch.rows[:8]))}{' …' if len(batch.rows) > 8 else ''} of "
-            f"{self.objectives[batch.place].name or 'the training data'}"
-            for batch in batches
-        ]
-        last = f"the last good checkpoint is {kept[-1]}" if kept else "there is no checkpoint yet"
-        raise FloatingPointError(
-            f"{what} in step {self.state.global_step + 1}, at {'; '.join(named[:4])}. {last}. A lower learning_rate, "
-            "warm-up or max_grad_norm may help, and so may a look at these rows"
-        )
-
-
-def _accelerator(args: SentenceTransformerTrainingArguments) -> Accelerator:
-    with extra("train", "Training"):
-        from accelerate import Accelerator
-        from accelerate.state import AcceleratorState
-        from accelerate.utils import DistributedDataParallelKwargs, InitProcessGroupKwargs
-    handlers = [
-        InitProcessGroupKwargs(timeout=timedelta(seconds=args.ddp_timeout)),
-        DistributedDataParallelKwargs(find_unused_parameters=args.ddp_find_unused_parameters is not False),
-    ]
-    AcceleratorState._reset_state()  # shared by all of the process: a run before may have had another precision
-    return Accelerator(
-        mixed_precision="bf16" if args.bf16 else "fp16" if args.fp16 else "no",
-        cpu=args.use_cpu,
-        log_with=args.trackers or None,
-        project_dir=str(args.output_dir),
-        kwargs_handlers=handlers,
-    )
-
-
-def _precision(args: SentenceTransformerTrainingArguments) -> str:
-    """What an evaluation within the run computes in."""
-    return "bfloat16" if args.bf16 else "float16" if args.fp16 else "float32"
 
 
 def _made(loss: Any, model: SentenceTransformer) -> Any:
