@@ -15,6 +15,7 @@ from likewise.cli.info import info
 from likewise.cli.output import one_line
 from likewise.cli.search import search
 from likewise.cli.similarity import similarity
+from likewise.cli.train import train
 
 app = typer.Typer(
     add_completion=False,
@@ -23,7 +24,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (encode, similarity, search, info, convert, export, evaluate):
+for command in (encode, similarity, search, info, convert, export, evaluate, train):
     app.command(no_args_is_help=True)(command)
 
 
