@@ -109,6 +109,15 @@ def test_each_batch_has_two_rows_or_more_of_two_labels_or_more(labels: list[int]
     assert len(rows_used) == stream - (left if left < 4 else 0)
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_a_batch_of_two_pairs_has_two_labels(seed: int) -> None:
+    """With three labels, batches of four rows lie across two rounds, each in an order of its own."""
+    labels = [row % 3 for row in range(120)]
+    found = batches("group_by_label", of_labels(labels), 4, seed, 0)
+    assert len(found) == 30
+    assert all(len({labels[row] for row in rows}) == 2 for rows in found)
+
+
 @pytest.mark.parametrize(
     ("labels", "size", "message"),
     [

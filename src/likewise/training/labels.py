@@ -18,7 +18,7 @@ NO_GOLD_LABEL = "-"  # SNLI, where its annotators did not agree
 class Labels:
     """The label of each row."""
 
-    values: NDArray[Any]  # (rows,) int64 or float32, or (rows, numbers) float32; 0 where there is none
+    values: NDArray[Any]  # (rows,) int64 or float32, or (rows, numbers) float32, of any value where there is none
     is_missing: NDArray[np.bool_]  # (rows,)
     classes: tuple[str, ...] = ()  # their index is the label
 
@@ -130,7 +130,6 @@ def _vectors(values: Sequence[Any]) -> Labels:
         except (TypeError, ValueError):
             raise ValueError(f"{_shown(value)} is no label; it must hold numbers") from None
     missing = np.array(gone) | ~np.isfinite(found).all(axis=1)
-    found[missing] = 0
     return Labels(found, missing)
 
 

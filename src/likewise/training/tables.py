@@ -71,7 +71,7 @@ def _of_frame(source: Any) -> Table:
     if hasattr(source, "features"):  # datasets.Dataset
         names = {name: feature.names for name, feature in source.features.items() if hasattr(feature, "names")}
         classes = {name: tuple(own) for name, own in names.items() if own}
-        return Table(source.with_format(None).to_dict(), classes)
+        return Table(source.to_dict(), classes)
     if hasattr(source, "to_pydict"):  # pyarrow
         return Table(source.to_pydict())
     if hasattr(source, "get_columns"):  # polars

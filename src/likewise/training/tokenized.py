@@ -179,4 +179,4 @@ def _read(folder: Path) -> TokenBatch | None:
 
 
 def _sum(file: Path) -> int:
-    return zlib.crc32(np.memmap(file, np.uint8, "r"))
+    return zlib.crc32(np.memmap(file, np.uint8, "r").data)
