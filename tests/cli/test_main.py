@@ -14,7 +14,7 @@ import likewise
 from likewise.cli import app
 from tests.cli.conftest import Run
 
-COMMANDS = ("encode", "similarity", "search", "info", "convert", "export")
+COMMANDS = ("encode", "similarity", "search", "info", "convert", "export", "evaluate", "train")
 HEAVY = ("torch", "transformers", "numpy", "tokenizers", "huggingface_hub", "pyarrow", "onnx", "onnxruntime")
 LIKEWISE = [sys.executable, "-c", "from likewise.cli import main; main()"]
 

@@ -48,9 +48,9 @@ def evaluate(
     Table 5, accuracy. beir: every collection in FOLDER that has BEIR's layout. A file: how well the similarities of its
     pairs agree with their scores.
 
-    Example: likewise evaluate all-MiniLM-L6-v2 --suite sts --data data -o results.json
+    Example: likewise evaluate all-MiniLM-L6-v2 --suite sts --data . -o sts.json
 
-    Example: likewise evaluate ./my-model --suite pairs.csv --columns first second similarity
+    Example: likewise evaluate ./my-model --suite pairs.csv --columns a b score
 
     To a pipe or a file: one line a value, without a header: task, metric, value and number of rows, separated by tabs.
     """

@@ -67,7 +67,7 @@ def train(
 
     Example: likewise train run.toml
 
-    Example: likewise train --model all-MiniLM-L6-v2 --data pairs.csv --loss CosineSimilarityLoss -o better-model
+    Example: likewise train --model base --data sts.csv --loss CoSENTLoss -o out
 
     To a pipe or a file: one score a line, with its value before and after; then steps, seconds, model and curves.
     """
