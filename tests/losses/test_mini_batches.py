@@ -58,32 +58,25 @@ def test_cached_is_the_same(
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-def test_dropout_draws_the_same_masks_again(precision: str, model: SentenceTransformer) -> None:
+def test_the_second_pass_has_the_masks_and_the_precision_of_the_first(
+    precision: str, model: SentenceTransformer
+) -> None:
     loss = losses.CachedMultipleNegativesRankingLoss(model, mini_batch_size=5).train()
     columns = [column_of(model, column) for column in COLUMNS]
     found, after = [], []
     for replays in (False, True):
         torch.manual_seed(0)
-        with torch.autocast("cpu", torch.bfloat16) if precision == "bfloat16" else nullcontext():
+        # With its cache, all chunks would share one rounded copy of a weight, and so one rounded sum of gradients.
+        rounded = torch.autocast("cpu", torch.bfloat16, cache_enabled=False)
+        with rounded if precision == "bfloat16" else nullcontext():
             vectors = embed_columns(loss.network, columns, texts_at_once=5, replays=replays)
             value = loss.from_embeddings(vectors)
-            after.append(torch.rand(1))  # the generator stands where it would without
-            found.append((value.detach(), gradients(loss, value)))
+        after.append(torch.rand(1))  # the generator stands where it would without
+        found.append((value.detach(), gradients(loss, value)))
         after.append(torch.rand(1))
     assert torch.equal(found[0][0], found[1][0])
-    check_equal(found[1][1], found[0][1], 1e-6 if precision == "float32" else 1e-2)
+    check_equal(found[1][1], found[0][1], 2e-6)
     assert after[:2] == after[2:]
-
-
-def test_the_second_pass_has_the_precision_of_the_first(model: SentenceTransformer) -> None:
-    loss = losses.CachedMultipleNegativesRankingLoss(model, mini_batch_size=5).eval()
-    with torch.autocast("cpu", torch.bfloat16):
-        value = loss(COLUMNS[:2])
-    found = gradients(loss, value)  # outside
-    with torch.autocast("cpu", torch.bfloat16):
-        value = losses.MultipleNegativesRankingLoss(model).eval()(COLUMNS[:2])
-    check_equal(found, gradients(loss, value), 2e-2)
-    assert max(float((found[n] - g).abs().max()) for n, g in gradients(loss, loss(COLUMNS[:2])).items()) > 1e-4
 
 
 class Watched(nn.Module):

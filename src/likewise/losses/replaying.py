@@ -36,8 +36,7 @@ class _Replayed(torch.autograd.Function):
         results = []
         for item in items:
             context.items.append((item, _random_states(context.device)))
-            with context.precision():
-                results.append(compute(item))
+            results.append(compute(item))
         return tuple(results)
 
     @staticmethod
@@ -47,24 +46,23 @@ class _Replayed(torch.autograd.Function):
         for (item, states), gradient in zip(context.items, gradients, strict=True):
             with torch.enable_grad(), _at(states, context.device), context.precision():
                 result = context.compute(item)
-            found = torch.autograd.grad(result, context.weights, gradient, allow_unused=True)
-            for place, part in enumerate(found):
-                total = sums[place]
-                if part is not None:  # the first is copied: two weights may have been given the same tensor
-                    sums[place] = part.clone() if total is None else total.add_(part)
+            if result.requires_grad:  # the weights of a Router's route may be frozen
+                _add(sums, torch.autograd.grad(result, context.weights, gradient, allow_unused=True))
         return (None, None, *sums)
+
+
+def _add(sums: list[Tensor | None], gradients: Sequence[Tensor | None]) -> None:
+    for place, gradient in enumerate(gradients):
+        total = sums[place]
+        if gradient is not None:  # the first is copied: two weights may have been given the same tensor
+            sums[place] = gradient.clone() if total is None else total.add_(gradient)
 
 
 def _precision(device: torch.device) -> Callable[[], torch.autocast]:
     """What makes a context with the precision of now."""
     kind = device.type
-    return partial(
-        torch.autocast,
-        kind,
-        dtype=torch.get_autocast_dtype(kind),
-        enabled=torch.is_autocast_enabled(kind),
-        cache_enabled=False,  # it would hand weights that were cast without a gradient to the second pass
-    )
+    enabled = torch.is_autocast_enabled(kind)
+    return partial(torch.autocast, kind, dtype=torch.get_autocast_dtype(kind), enabled=enabled)
 
 
 def _random_states(device: torch.device) -> list[Tensor]:
