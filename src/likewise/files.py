@@ -118,11 +118,11 @@ def whole_file(path: FilePath) -> Iterator[Path]:
 
 
 @contextmanager
-def whole_folder(path: FilePath) -> Iterator[Path]:
+def whole_folder(path: FilePath, dropped: Sequence[str] = ()) -> Iterator[Path]:
     """Give a new folder beside ``path``; it takes the place of ``path``, whole or not at all.
 
     Entries of an existing ``path`` that the new folder lacks are kept, except weight files (WEIGHT_FILES), which
-    would no longer fit. On any error, an interrupt too, ``path`` stays what it was. A symbolic link is followed.
+    would no longer fit, and those ``dropped``. On any error, an interrupt too, ``path`` stays what it was. A symbolic link is followed.
 
     The swap is two renames, ``NAME`` to ``NAME.old-xxxxxxxx`` and ``.NAME-xxxxxxxx.part`` to ``NAME``, after which
     the old folder is deleted. A process killed between the two leaves both whole, under these names: rename one of
@@ -144,7 +144,7 @@ def whole_folder(path: FilePath) -> Iterator[Path]:
         temporary.mkdir()
         yield temporary
         if target.exists():
-            _keep_other_entries(target, temporary)
+            _keep_other_entries(target, temporary, dropped)
             target.rename(old)
         temporary.rename(target)
     except BaseException:
@@ -345,9 +345,9 @@ def _check_columns(wanted: Sequence[str], available: list[str], place: str) -> N
             raise ValueError(f"{place}: there is no column {name!r}; the columns: {_listed(available)}")
 
 
-def _keep_other_entries(old: Path, new: Path) -> None:
-    """Give the new folder what only the old one has, weights excepted; the old one stays whole."""
-    made = {entry.name for entry in new.iterdir()}
+def _keep_other_entries(old: Path, new: Path, dropped: Sequence[str]) -> None:
+    """Give the new folder what only the old one has, weights and ``dropped`` excepted; the old one stays whole."""
+    made = {*dropped, *(entry.name for entry in new.iterdir())}
 
     def left_out(folder: str, names: list[str]) -> list[str]:
         if folder != str(old):  # checkpoints in folders below keep their weights

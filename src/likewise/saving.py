@@ -3,15 +3,17 @@
 import math
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from likewise import models
+from likewise.checkpoint.adapter import SETTINGS, WEIGHTS, Adapter
 from likewise.checkpoint.arrays import FLOATS
 from likewise.checkpoint.model_card import ModelFacts, Score, TrainingFacts, is_generated, model_card
 from likewise.checkpoint.model_settings import ModelSettings
 from likewise.checkpoint.write import LAYOUTS, Layout, ModuleFiles, write_checkpoint
+from likewise.engine.adapters import adapter_of
 from likewise.engine.live import LiveModel
 from likewise.files import whole_folder
 
@@ -49,16 +51,30 @@ def save_model(
     def files_of(module: models.Module) -> ModuleFiles:
         if isinstance(module, models.Router):
             return module.files(files_of, layout)
-        return module.files(live.arrays(module), layout)
+        adapter = adapter_of(live, module)
+        if adapter is None:
+            return module.files(live.arrays(module), layout)
+        assert isinstance(module, models.Transformer)
+        if module.base_folder.resolve() == Path(os.path.realpath(path)):
+            raise ValueError(f"{path} is the base model that the adapter needs; save it into another folder")
+        return with_adapter(module.files({}, layout), adapter)
 
     written = list(map(files_of, modules))
     readme = Path(path) / "README.md"
     is_kept = readme.is_file() and not is_generated(readme.read_text(encoding="utf-8", errors="replace"))
-    with whole_folder(path) as folder:
+    is_adapter = any(SETTINGS in files.json for files in written)
+    with whole_folder(path, dropped=["config.json"] * is_adapter) as folder:
         write_checkpoint(folder, written, _json(settings, layout), layout, dtype)
         if card is not None and not is_kept:
             facts = _facts(modules, live.routes, settings, card, Path(os.path.realpath(path)).name)
             (folder / "README.md").write_text(model_card(facts), encoding="utf-8")
+
+
+def with_adapter(files: ModuleFiles, adapter: Adapter) -> ModuleFiles:
+    """What an encoder's folder holds where its base model is in another one."""
+    # With a config.json beside the adapter, Transformers would look for the base model's weights there too.
+    json = {name: value for name, value in files.json.items() if name != "config.json"}
+    return replace(files, json=json | {SETTINGS: adapter.settings}, arrays=adapter.arrays, weights=WEIGHTS)
 
 
 def _json(settings: ModelSettings, layout: Layout) -> dict[str, Any]:

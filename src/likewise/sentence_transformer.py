@@ -29,7 +29,7 @@ from likewise.checkpoint.values import about, listed, shortened
 from likewise.checkpoint.write import Layout
 from likewise.description import ModelDescription, describe
 from likewise.encoding.embed import Batching, embed, embed_tokens
-from likewise.engine import DTYPES, Engine, dtype_name
+from likewise.engine import DTYPES, Engine, adapters, dtype_name
 from likewise.engine.live import LiveModel
 from likewise.models.reading import read_modules
 from likewise.saving import Card, save_model
@@ -409,6 +409,19 @@ class SentenceTransformer:
     def evaluate(self, evaluator: Any, output_path: str | os.PathLike[str] | None = None) -> Any:
         """The scores that ``evaluator`` gives this model; with ``output_path``, also in files there."""
         return evaluator(self) if output_path is None else evaluator(self, output_path)
+
+    # LoRA adapters
+
+    add_adapter = adapters.add_adapter
+    load_adapter = adapters.load_adapter
+    active_adapters = adapters.active_adapters
+    active_adapter = adapters.active_adapter
+    set_adapter = adapters.set_adapter
+    enable_adapters = adapters.enable_adapters
+    disable_adapters = adapters.disable_adapters
+    delete_adapter = adapters.delete_adapter
+    get_adapter_state_dict = adapters.get_adapter_state_dict
+    merge_adapters = adapters.merge_adapters
 
     # Saving
 

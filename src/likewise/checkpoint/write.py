@@ -37,6 +37,7 @@ class ModuleFiles:
     arrays: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     copied: Sequence[Path] = ()  # files that are copied as they are
     texts: Mapping[str, str] = field(default_factory=dict)  # file name → its text, where no file is copied
+    weights: str = "model.safetensors"  # the file for the arrays
     parts: Mapping[str, "ModuleFiles"] = field(default_factory=dict)  # a Router's own modules, by their folders
 
 
@@ -71,7 +72,7 @@ def _write_module(folder: Path, module: ModuleFiles, dtype: str | None) -> None:
     folder.mkdir(exist_ok=True)
     if module.arrays:
         arrays = NamedArrays.of(module.arrays)
-        write_arrays(folder / "model.safetensors", arrays if dtype is None else arrays.stored_in(dtype))
+        write_arrays(folder / module.weights, arrays if dtype is None else arrays.stored_in(dtype))
     for file in module.copied:
         shutil.copyfile(file, folder / file.name)
     for name, text in module.texts.items():

@@ -80,10 +80,15 @@ class LiveModel:
                 self._parts = {}
             self.device, self.dtype, self._engines = device, dtype, engines
 
+    def part(self, module: models.Module) -> nn.Module:
+        """What computes one of the model's modules within the network."""
+        _ = self.network
+        return self._parts[id(module)]
+
     def arrays(self, module: models.Module) -> Mapping[str, NDArray[Any]]:
         """The weights of one of the model's modules as they are now, unrounded.
 
-        An encoder's have the library's names, all others those that their own file uses.
+        An encoder's have the library's names, all others those that their own file uses. Adapters are merged into them.
         """
         if self._network is not None:
             from likewise.network.parts import arrays_of

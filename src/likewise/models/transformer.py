@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
@@ -67,7 +68,8 @@ class Transformer:
         self.location = found(model_name_or_path)
         base = base_model_name(self.location.folder)
         # Of a LoRA adapter the encoder is another model's, and its own folder has the tokenizer.
-        self.base_folder = self.location.folder if base is None else found(base).folder
+        self._base = None if base is None else found(base)
+        self.is_merged = base is not None  # whether an adapter is added to the encoder's weights
         self.tokenizer_folder = (found(tokenizer_name_or_path) if tokenizer_name_or_path else self.location).folder
         config_file = self.base_folder / "config.json"
         if not config_file.is_file():
@@ -93,12 +95,27 @@ class Transformer:
         with about(self.tokenizer_folder, TokenizerError):
             return tokenize(self.tokenizer, texts, self.max_seq_length, marked, vocabulary=self.vocabulary)
 
+    @property
+    def base(self) -> Location:
+        """Where the encoder's own weights lie, without an adapter."""
+        return self._base or self.location
+
+    @property
+    def base_folder(self) -> Path:
+        """The folder of ``base``."""
+        return self.base.folder
+
+    def take_adapter_off(self) -> None:
+        """Be the base model's encoder from now on, where ``is_merged``."""
+        self.is_merged = False
+        for cached in ("stored", "arrays"):
+            self.__dict__.pop(cached, None)
+
     @cached_property
     def stored(self) -> NamedArrays:
         """Every array of the checkpoint, under its stored name."""
         arrays = read_arrays(self.base_folder)
-        is_adapter = base_model_name(self.location.folder) is not None
-        return merged(arrays, self.location.folder) if is_adapter else arrays
+        return merged(arrays, self.location.folder, self.settings.model_type) if self.is_merged else arrays
 
     @cached_property
     def arrays(self) -> NamedArrays:

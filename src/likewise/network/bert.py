@@ -32,7 +32,8 @@ class BertEmbeddings(nn.Module):
         """(tokens,) → (tokens, hidden)."""
         vectors = self.tokens(tokens.ids) + self.positions(self.position_ids(tokens))  # (tokens, width)
         if self.segments is not None:
-            vectors = vectors + (self.segments.weight[0] if tokens.segments is None else self.segments(tokens.segments))
+            segments = tokens.ids.new_zeros(1) if tokens.segments is None else tokens.segments
+            vectors = vectors + self.segments(segments)
         vectors = self.dropout(self.norm(vectors))
         if self.project is None:
             return vectors

@@ -10,12 +10,11 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from likewise.checkpoint.names import stored_names
+from likewise.checkpoint.names import PROJECTIONS, stored_names
 from likewise.checkpoint.values import shortened
 from likewise.extras import extra
 from likewise.models import Transformer
 from likewise.network.bert import BertEncoder
-from likewise.network.encoder import PROJECTIONS
 from likewise.network.transformers import TransformersEncoder, silent
 
 

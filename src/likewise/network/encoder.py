@@ -8,9 +8,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from likewise.checkpoint.names import PROJECTIONS
 from likewise.network.packed import PackedTokens
-
-PROJECTIONS = ("query", "key", "value")  # stored apart by most, computed as one product
 
 
 class Encoder(nn.Module):

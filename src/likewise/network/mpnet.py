@@ -22,7 +22,7 @@ class MPNetEncoder(BertEncoder):
     def attention_bias(self, length: int) -> Tensor:
         """What is added to the attention's scores, (heads, length, length)."""
         places = torch.arange(length, device=self.relative_bias.weight.device)
-        buckets = distance_buckets(places[None] - places[:, None], self.relative_bias.num_embeddings)
+        buckets = distance_buckets(places[None] - places[:, None], self.settings.relative_buckets)
         bias: Tensor = self.relative_bias(buckets).permute(2, 0, 1)
         return bias
 

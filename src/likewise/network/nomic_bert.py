@@ -28,7 +28,8 @@ class NomicBertEmbeddings(nn.Module):
         """(tokens,) → (tokens, hidden)."""
         vectors = self.tokens(tokens.ids)
         if self.segments is not None:
-            vectors = vectors + (self.segments.weight[0] if tokens.segments is None else self.segments(tokens.segments))
+            segments = tokens.ids.new_zeros(1) if tokens.segments is None else tokens.segments
+            vectors = vectors + self.segments(segments)
         return self.dropout(self.norm(vectors))
 
 

@@ -14,6 +14,8 @@ from likewise.checkpoint.arrays import check_shapes
 from likewise.checkpoint.other_settings import OtherSettings
 from likewise.checkpoint.values import about
 from likewise.network import encoder_class
+from likewise.network.adapted_layers import adapters_of
+from likewise.network.adapters import merged_copy, plain_copy
 from likewise.network.encoder import Encoder
 from likewise.network.heads import Dense, LayerNorm, Normalize
 from likewise.network.pooling import Pooling
@@ -50,9 +52,26 @@ def build_part(module: models.Module, shared: bool) -> nn.Module:
 
 
 def arrays_of(part: nn.Module) -> dict[str, NDArray[Any]]:
-    """The weights of a part as they are now, an encoder's under the library's names, others' under their file's."""
+    """The weights of a part as they are now, an encoder's under the library's names, others' under their file's.
+
+    An encoder's active adapters are merged into them.
+    """
+    if isinstance(part, Encoder | TransformersEncoder) and adapters_of(part):
+        part = merged_copy(part)
     arrays = {name: tensor.detach().float().cpu().numpy() for name, tensor in part.state_dict().items()}
     return part.parted(arrays) if isinstance(part, Encoder | TransformersEncoder) else arrays
+
+
+def is_as_stored(encoder: nn.Module, transformer: models.Transformer) -> bool:
+    """Whether an encoder, but for its adapters, has the weights that its checkpoint has."""
+    stored, own = build_part(transformer, shared=True).state_dict(), plain_copy(encoder).state_dict()
+    # A checkpoint may lack the pooler, which no sentence embedding uses.
+    return all(torch.equal(own[name].cpu(), values) for name, values in stored.items() if "pooler" not in name)
+
+
+def read_again(encoder: nn.Module, transformer: models.Transformer) -> None:
+    """Give an encoder without adapters the weights that its checkpoint has."""
+    encoder.load_state_dict(build_part(transformer, shared=True).state_dict())
 
 
 PARTS: dict[type[models.Module], Callable[[Any], nn.Module]] = {  # a description → its torch module
