@@ -52,9 +52,10 @@ def test_defaults_that_are_functions() -> None:
 
 def test_the_width_of_embeddings_has_an_older_name_and_the_models_own_by_default() -> None:
     model: Any = Network()
-    spellings: list[dict[str, Any]] = [{"sentence_embedding_dimension": 6}, {"embedding_dimension": 6}, {}]
+    spellings: list[dict[str, Any]] = [{"sentence_embedding_dimension": 5}, {"embedding_dimension": 5}]
     for arguments in spellings:
-        assert losses.SoftmaxLoss(model, num_labels=2, **arguments).classifier.weight.shape == (2, 18)
+        assert losses.SoftmaxLoss(model, num_labels=2, **arguments).classifier.weight.shape == (2, 15)
+    assert losses.SoftmaxLoss(model, num_labels=2).classifier.weight.shape == (2, 18)
     assert losses.SoftmaxLoss(model, 6, 2, False, True, True).classifier.weight.shape == (2, 12)
 
 

@@ -47,7 +47,37 @@ def test_texts_may_be_tokenised_already(model: SentenceTransformer) -> None:
     scores = [0.8, 0.2, 0.1, 0.9]
     columns = [column_of(model, FIRST), column_of(model, SECOND)]
     assert loss(columns, scores).item() == loss([FIRST, SECOND], scores).item()
-    assert loss([FIRST, SECOND], scores).dtype == torch.float32  # whatever the labels are
+
+
+@pytest.mark.parametrize(
+    ("loss", "columns", "labels"),
+    [
+        ("CosineSimilarityLoss", 2, [0.8, 0.2, 0.1, 0.9]),
+        ("CoSENTLoss", 2, [0.8, 0.2, 0.1, 0.9]),
+        ("AnglELoss", 3, [1.0, 1.0, 0.0, 1.0]),
+        ("ContrastiveLoss", 2, [1.0, 0.0, 1.0, 0.0]),
+        ("OnlineContrastiveLoss", 2, [1.0, 0.0, 1.0, 0.0]),
+        ("MSELoss", 1, np.zeros((4, 32)).tolist()),
+        ("MarginMSELoss", 3, [0.1, 2.0, 0.3, 1.5]),
+        ("DistillKLDivLoss", 3, [[0.1, 2.0], [0.3, 1.5], [0.0, 0.1], [2.0, 1.0]]),
+    ],
+)
+def test_labels_of_a_wider_type_do_not_widen_the_loss(
+    loss: str, columns: int, labels: list[Any], model: SentenceTransformer
+) -> None:
+    value = getattr(losses, loss)(model)([FIRST, SECOND, SECOND[::-1]][:columns], labels)
+    assert value.dtype == torch.float32
+    value.backward()
+
+
+def test_an_anchor_with_negatives_needs_no_label(model: SentenceTransformer) -> None:
+    loss, columns = losses.AnglELoss(model), [FIRST, SECOND, SECOND[::-1]]
+    assert loss(columns).item() == loss(columns, [1.0] * 4).item() > 0
+
+
+def test_a_class_may_be_left_out(model: SentenceTransformer) -> None:
+    loss = losses.SoftmaxLoss(model, num_labels=3)
+    torch.testing.assert_close(loss([FIRST, SECOND], [0, 1, -100, -100]), loss([FIRST[:2], SECOND[:2]], [0, 1]))
 
 
 @pytest.mark.parametrize(
