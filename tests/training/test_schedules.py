@@ -49,7 +49,7 @@ def test_each_schedule_is_that_of_transformers(
 
 
 def test_every_schedule_is_compared() -> None:
-    marks = test_each_schedule_is_that_of_transformers.pytestmark  # type: ignore[attr-defined]
+    marks = test_each_schedule_is_that_of_transformers.pytestmark
     (names,) = [mark.args[1] for mark in marks if mark.args[0] != "warmup"]
     assert {name for name, *_ in names} == SCHEDULES.keys()
 

@@ -186,6 +186,15 @@ def test_the_metric_for_the_best_model_must_be_there(model: SentenceTransformer,
         trainer.train()
 
 
+def test_an_evaluation_needs_no_training(model: SentenceTransformer, tmp_path: Path) -> None:
+    trainer = SentenceTransformerTrainer(
+        model, arguments(tmp_path), None, scored_pairs(8), CosineSimilarityLoss(model), evaluator()
+    )
+    metrics = trainer.evaluate()
+    assert metrics["eval_dev_spearman_cosine"] == evaluator()(model)["dev_spearman_cosine"]
+    assert {"eval_loss", "eval_runtime", "eval_samples_per_second"} < metrics.keys()
+
+
 def test_early_stopping(model: SentenceTransformer, tmp_path: Path) -> None:
     args = arguments(
         tmp_path, num_train_epochs=50, learning_rate=0.0, eval_strategy="epoch", metric_for_best_model="loss"
@@ -235,7 +244,7 @@ def test_a_loss_that_is_not_a_number_stops_the_run(model: SentenceTransformer, t
 
     args = arguments(tmp_path, save_strategy="steps", save_steps=2, num_train_epochs=2)
     trainer = SentenceTransformerTrainer(model, args, scored_pairs(12), loss=Breaks(model))
-    with pytest.raises(FloatingPointError, match=r"the loss became nan in step 4, at rows \d+, \d+, .*checkpoint-2"):
+    with pytest.raises(FloatingPointError, match=r"in step 4, the loss became nan, at rows \d+, \d+, .*checkpoint-2"):
         trainer.train()
     assert all(torch.isfinite(weight).all() for weight in weights(model).values())
     assert sorted(path.name for path in tmp_path.glob("checkpoint-*")) == ["checkpoint-2"]

@@ -177,6 +177,11 @@ class SentenceTransformerTrainingArguments(metaclass=_Checked):
             raise ValueError(f"load_best_model_at_end: {steps}, so a checkpoint would have no score")
 
     @property
+    def precision(self) -> str:
+        """What products are computed in: "float32", "bfloat16" or "float16"."""
+        return "bfloat16" if self.bf16 else "float16" if self.fp16 else "float32"
+
+    @property
     def trackers(self) -> list[str]:
         """The names of the trackers that the run reports to."""
         given = [self.report_to] if isinstance(self.report_to, str) else list(self.report_to or [])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -129,6 +130,25 @@ def epoch_plan(
     turns = [iter(found) for found in own]
     order = interleaved([len(found) for found in own], args.multi_dataset_batch_sampler, seed, epoch)
     return [Batch(int(place), next(turns[place])) for place in order]
+
+
+def updates_of_epochs(args: SentenceTransformerTrainingArguments, batches_of: Callable[[int], int]) -> list[int]:
+    """The optimiser steps of each epoch, the last one cut where max_steps or a part of an epoch ends it.
+
+    ``batches_of`` tells how many batches an epoch has.
+    """
+
+    def updates(epoch: int) -> int:
+        return -(-batches_of(epoch) // args.gradient_accumulation_steps)
+
+    found: list[int] = []
+    if args.max_steps > 0:
+        while sum(found) < args.max_steps:
+            found.append(min(updates(len(found)), args.max_steps - sum(found)))
+        return found
+    whole, part = divmod(args.num_train_epochs, 1)
+    found = [updates(epoch) for epoch in range(int(whole))]
+    return found + ([math.ceil(updates(int(whole)) * part)] if part else [])
 
 
 def _own(given: Any, name: str, sources: Mapping[str, Any], what: str) -> Any:

@@ -18,8 +18,9 @@ from likewise.training.arguments import SentenceTransformerTrainingArguments
 from likewise.training.callbacks import FlowCallback, TrainerControl, TrainerState, call
 from likewise.training.card import scores_of, training_facts
 from likewise.training.evaluating import evaluation_loss, evaluator_scores
-from likewise.training.objectives import Batch, Losses, LossOf, Objective, epoch_plan, objectives_of
+from likewise.training.objectives import Batch, Losses, LossOf, Objective, epoch_plan, objectives_of, updates_of_epochs
 from likewise.training.reports import ProgressCallback, TrackerCallback, rows_called
+from likewise.training.run import Run, accelerator_of, seed_everything
 
 if TYPE_CHECKING:
     from torch.optim import Optimizer
@@ -48,6 +49,8 @@ class SentenceTransformerTrainer:
         ImportError: The extra "train" is not installed.
     """
 
+    run: Run  # what computes, once a training has begun
+
     def __init__(
         self,
         model: SentenceTransformer,
@@ -75,6 +78,7 @@ class SentenceTransformerTrainer:
             with self.accelerator.main_process_first():  # the others then find the tokens in the cache
                 self.objectives = objectives_of(model, train_dataset, self.loss, self.args)
         self.eval_dataset = eval_dataset
+        self.eval_objectives: list[Objective] = []  # made for the first evaluation
         self.evaluator = evaluator
         self.optimizers = optimizers
         self.scores: list[Score] = []  # of the last evaluation
@@ -176,8 +180,8 @@ class SentenceTransformerTrainer:
             kept = checkpoints.checkpoints_in(str(self.args.output_dir))
             last = f"the last good checkpoint is {kept[-1]}" if kept else "there is no checkpoint yet"
             raise FloatingPointError(
-                f"in step {self.state.global_step + 1}, {error}; {last}. A lower learning_rate, warm-up or max_grad_norm "
-                "may help, and so may a look at these rows"
+                f"in step {self.state.global_step + 1}, {error}; {last}. A lower learning_rate, warm-up or "
+                "max_grad_norm may help, and so may a look at these rows"
             ) from error
         self._tell("on_pre_optimizer_step")
         self._learning_rate = self.run.update()
@@ -212,7 +216,7 @@ class SentenceTransformerTrainer:
         self.run.finish()
         if args.load_best_model_at_end and state.best_model_checkpoint is not None:
             _, tensors = checkpoints.read_state(Path(state.best_model_checkpoint))
-            self._losses.load_state_dict(tensors["weights"])
+            self.run.restore_weights(tensors)
             self._take_best_scores()
         rows = (state.global_step - first_step) * self._rows_per_step
         metrics = {
@@ -238,10 +242,8 @@ class SentenceTransformerTrainer:
         started = time.perf_counter()
         found: dict[str, float] = {}
         rows = 0
-        source = self.eval_dataset if eval_dataset is None else eval_dataset
-        if source is not None:
-            classes = {objective.name: objective.data.classes for objective in self.objectives}
-            objectives = objectives_of(self.model, source, self.loss, self.args, classes)
+        if eval_dataset is not None or self.eval_dataset is not None:
+            objectives = self._evaluated(eval_dataset)
             rows = sum(len(objective.data) for objective in objectives)
             losses = Losses([objective.loss for objective in objectives]).to(self.accelerator.device)
             found |= evaluation_loss(losses, objectives, self.args.per_device_eval_batch_size, self.accelerator)
@@ -256,6 +258,17 @@ class SentenceTransformerTrainer:
         self.log(metrics)
         self._tell("on_evaluate", metrics=metrics)
         return metrics
+
+    def _evaluated(self, eval_dataset: object) -> list[Objective]:
+        """The data to evaluate on; the trainer's own are read and tokenised once."""
+        if eval_dataset is None and self.eval_objectives:
+            return self.eval_objectives
+        classes = {objective.name: objective.data.classes for objective in self.objectives}
+        source = self.eval_dataset if eval_dataset is None else eval_dataset
+        found = objectives_of(self.model, source, self.loss, self.args, classes)
+        if eval_dataset is None:
+            self.eval_objectives = found
+        return found
 
     def _evaluator_scores(self) -> dict[str, float]:
         """What the evaluator finds, computed by one process for all."""
@@ -369,6 +382,7 @@ class SentenceTransformerTrainer:
         self.model.scores = self.scores
 
     def _tell(self, event: str, **others: Any) -> None:
+        run: Run | None = vars(self).get("run")  # an evaluation may come before any training
         self.control = call(
             self.callbacks,
             event,
@@ -376,8 +390,8 @@ class SentenceTransformerTrainer:
             self.state,
             self.control,
             model=self.model,
-            optimizer=None if self.run is None else self.run.optimizer,
-            lr_scheduler=None if self.run is None else self.run.lr_scheduler,
+            optimizer=None if run is None else run.optimizer,
+            lr_scheduler=None if run is None else run.lr_scheduler,
             **others,
         )
 
