@@ -30,7 +30,7 @@ NOT_NEEDED = {  # arguments of the incumbent that do nothing here → what to do
     "fsdp": "leave it out: a model of a size that needs it is not trained here",
     "deepspeed": "leave it out: a model of a size that needs it is not trained here",
     "tf32": 'call torch.set_float32_matmul_precision("high"), or give bf16=True',
-    "auto_find_batch_size": "give token_budget: it bounds the memory of a step, whatever its batch size",
+    "auto_find_batch_size": "give gradient_checkpointing=True: memory then holds token_budget tokens, whatever the batch size",
     "do_train": "leave it out, and call train()",
     "do_eval": "leave it out, and call evaluate()",
     "logging_dir": "leave it out: trackers write into output_dir",
