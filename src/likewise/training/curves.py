@@ -48,7 +48,7 @@ def plot_curves(log_history: Sequence[Mapping[str, Any]], path: FilePath) -> boo
                 {"loc": "center left", "bbox_to_anchor": (1, 0.5)} if len(curves) > IN_THE_PANEL else {"loc": "best"}
             )
             axis.legend(frameon=False, fontsize=9, handlelength=3.5, **beside)
-    last = max(entry["step"] for entry in log_history)
+    last = max(1, *(entry["step"] for entry in log_history))
     axes[-1].set_xlim(-0.02 * last, 1.02 * last)
     axes[-1].set_xlabel("step")
     axes[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
