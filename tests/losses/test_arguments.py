@@ -50,6 +50,14 @@ def test_defaults_that_are_functions() -> None:
     assert triplets.eucledian_distance == triplets.euclidean_distance
 
 
+def test_distance_metrics_are_functions() -> None:
+    x, y = torch.tensor([[3.0, 4.0]]), torch.tensor([[3.0, 0.0]])
+    of_triplets = {metric.name: metric(x, y).item() for metric in losses.TripletDistanceMetric}
+    assert of_triplets == pytest.approx({"COSINE": 0.4, "EUCLIDEAN": 4.0, "MANHATTAN": 4.0})
+    of_pairs = {metric.name: metric(x, y).item() for metric in losses.SiameseDistanceMetric}
+    assert of_pairs == pytest.approx({"COSINE_DISTANCE": 0.4, "EUCLIDEAN": 4.0, "MANHATTAN": 4.0}, abs=1e-5)
+
+
 def test_the_width_of_embeddings_has_an_older_name_and_the_models_own_by_default() -> None:
     model: Any = Network()
     spellings: list[dict[str, Any]] = [{"sentence_embedding_dimension": 5}, {"embedding_dimension": 5}]
