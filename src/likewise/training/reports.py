@@ -12,7 +12,7 @@ from likewise.training.callbacks import TrainerCallback, TrainerControl, Trainer
 if TYPE_CHECKING:
     from likewise.training.arguments import SentenceTransformerTrainingArguments
 
-UNTOLD = ("_runtime", "_samples_per_second")  # how what an evaluation logs ends, its scores excepted
+UNTOLD = ("_runtime", "_samples_per_second", "_sequential_score")  # how that ends which is no score, or one repeated
 
 
 class ProgressCallback(TrainerCallback):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import random
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
@@ -183,10 +184,12 @@ def accelerator_of(args: SentenceTransformerTrainingArguments) -> Accelerator:
         InitProcessGroupKwargs(timeout=timedelta(seconds=args.ddp_timeout)),
         DistributedDataParallelKwargs(find_unused_parameters=args.ddp_find_unused_parameters is not False),
     ]
+    # Without being told, accelerate takes several processes of a machine without a GPU for runs of their own.
+    is_shared = int(os.environ.get("WORLD_SIZE", "1")) > 1
     AcceleratorState._reset_state()  # shared by all of the process: a run before may have had another precision
     return Accelerator(
         mixed_precision="bf16" if args.bf16 else "fp16" if args.fp16 else "no",
-        cpu=args.use_cpu,
+        cpu=args.use_cpu or (is_shared and not torch.accelerator.is_available()),
         log_with=args.trackers or None,
         project_dir=str(args.output_dir),
         kwargs_handlers=handlers,
