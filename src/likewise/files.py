@@ -122,7 +122,8 @@ def whole_folder(path: FilePath, dropped: Sequence[str] = ()) -> Iterator[Path]:
     """Give a new folder beside ``path``; it takes the place of ``path``, whole or not at all.
 
     Entries of an existing ``path`` that the new folder lacks are kept, except weight files (WEIGHT_FILES), which
-    would no longer fit, and those ``dropped``. On any error, an interrupt too, ``path`` stays what it was. A symbolic link is followed.
+    would no longer fit, and those ``dropped``. On any error, an interrupt too, ``path`` stays what it was. A symbolic
+    link is followed.
 
     The swap is two renames, ``NAME`` to ``NAME.old-xxxxxxxx`` and ``.NAME-xxxxxxxx.part`` to ``NAME``, after which
     the old folder is deleted. A process killed between the two leaves both whole, under these names: rename one of

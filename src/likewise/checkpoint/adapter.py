@@ -11,15 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from likewise.checkpoint.arrays import NamedArrays, read_arrays
-from likewise.checkpoint.names import PROJECTIONS, fused_place
+from likewise.checkpoint.names import PROJECTIONS, other_place
 from likewise.checkpoint.settings import read_object
 from likewise.checkpoint.values import about, number, shortened
 
 SETTINGS, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 PREFIX = "base_model.model."
+MAGNITUDE = "lora_magnitude_vector"  # of DoRA
 ENDINGS = re.compile(  # a layer, and what of it: parts of an adapter, or weights that were trained whole
-    r"(.+?)\.(lora_A\.weight|lora_B\.weight|lora_embedding_A|lora_embedding_B|lora_magnitude_vector"
-    r"|(?:base_layer\.)?(?:weight|bias))"
+    r"(.+?)\.(lora_A\.weight|lora_B\.weight|lora_embedding_A|lora_embedding_B"
+    rf"|{MAGNITUDE}|(?:base_layer\.)?(?:weight|bias))"
 )
 
 
@@ -58,7 +59,16 @@ def read_adapter(folder: Path) -> NamedArrays:
         ValueError: The file is damaged.
     """
     arrays = read_arrays(folder, ("adapter_model", "adapter_model"))
-    return arrays.renamed({name: name.removeprefix(PREFIX) for name in arrays})
+    names = {name: name.removeprefix(PREFIX) for name in arrays}
+    return arrays.renamed({name: own.replace(f".{MAGNITUDE}.weight", f".{MAGNITUDE}") for name, own in names.items()})
+
+
+def saved_name(name: str) -> str:
+    """What peft's weight ``name`` is called in a file.
+
+    peft leaves off the last part of a magnitude's name but reads it with it too, and Transformers 5 only with it.
+    """
+    return f"{PREFIX}{name}.weight" if name.endswith(f".{MAGNITUDE}") else f"{PREFIX}{name}"
 
 
 def merged(base: NamedArrays, folder: Path, model_type: str) -> NamedArrays:
@@ -99,7 +109,7 @@ def _changed(
     is_table = "lora_embedding_A" in parts or "lora_embedding_B" in parts
     needed = ["lora_embedding_A", "lora_embedding_B"] if is_table else ["lora_A.weight", "lora_B.weight"]
     has_magnitude = bool(settings.get("use_dora"))
-    if lacking := [part for part in [*needed, *["lora_magnitude_vector"] * has_magnitude] if part not in parts]:
+    if lacking := [part for part in [*needed, *[MAGNITUDE] * has_magnitude] if part not in parts]:
         raise ValueError(f"{WEIGHTS} lacks the array {PREFIX}{layer}.{lacking[0]}")
     first, second = (parts[part].astype(np.float32) for part in needed)
     is_turned = is_table or bool(settings.get("fan_in_fan_out"))  # the weight is (inputs, outputs)
@@ -111,7 +121,7 @@ def _changed(
     if has_magnitude:  # of each output, DoRA (Liu et al. 2024, equation 5)
         axis = 0 if is_turned else 1
         lengths = np.linalg.norm(changed, axis=axis, keepdims=True)
-        changed *= np.expand_dims(parts["lora_magnitude_vector"].astype(np.float32), axis) / lengths
+        changed *= np.expand_dims(parts[MAGNITUDE].astype(np.float32), axis) / lengths
     return changed
 
 
@@ -120,10 +130,10 @@ def _target(base: NamedArrays, wanted: str, origin: Path, model_type: str) -> tu
     found = [name for name in base if name == wanted or name.endswith(f".{wanted}") or wanted.endswith(f".{name}")]
     if len(found) == 1:
         return found[0], slice(None)
-    if place := fused_place(model_type, base, wanted):
+    if place := other_place(model_type, base, wanted):
         name, third = place
         rows = base.stored(name)[0].shape[0] // len(PROJECTIONS)
-        return name, slice(third * rows, (third + 1) * rows)
+        return name, slice(None) if third is None else slice(third * rows, (third + 1) * rows)
     layer = wanted.rpartition(".")[0]
     raise ValueError(f"{origin}: the adapter changes {layer}, which the base model {base.origin} has not")
 

@@ -130,16 +130,22 @@ def has_parted_projections(model_type: str) -> bool:
     return any("layers.{n}.query" in names.values() for names in NAMES[model_type])
 
 
-def fused_place(model_type: str, stored: Iterable[str], wanted: str) -> tuple[str, int] | None:
-    """Where ``stored`` arrays that hold queries, keys and values as one have ``wanted``: the array, and which third."""
-    for known in NAMES.get(model_type, ()):
+def other_place(model_type: str, stored: Iterable[str], wanted: str) -> tuple[str, int | None] | None:
+    """Where ``stored`` arrays, named as in another generation of the architecture, have the one called ``wanted``.
+
+    The array's name and, where it holds queries, keys and values as one, which third of it; None if they have it not.
+    """
+    if model_type not in NAMES:
+        return None
+    found = {own: name for name, own in our_names(model_type, stored).items()}
+    for known in NAMES[model_type]:
         for theirs, ours in known.items():
-            match = _pattern(theirs).fullmatch(wanted)
-            if match is None or (part := ours.rpartition(".")[2]) not in PROJECTIONS:
-                continue
-            fused = ours.format(n=match["n"]).removesuffix(part) + "qkv" + match["kind"]
-            found = {own: name for name, own in our_names(model_type, stored).items()}
-            return (found[fused], PROJECTIONS.index(part)) if fused in found else None
+            if match := _pattern(theirs).fullmatch(wanted):
+                layer, _, part = ours.format(n=match.groupdict().get("n")).rpartition(".")
+                if (own := f"{layer}.{part}{match['kind']}") in found:
+                    return found[own], None
+                if part in PROJECTIONS and (fused := f"{layer}.qkv{match['kind']}") in found:
+                    return found[fused], PROJECTIONS.index(part)
     return None
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Protocol
 
-from likewise.checkpoint.adapter import PREFIX, SETTINGS, Adapter, read_adapter
+from likewise.checkpoint.adapter import SETTINGS, Adapter, read_adapter, saved_name
 from likewise.checkpoint.locate import locate
 from likewise.checkpoint.values import about, listed, shortened
 from likewise.engine.live import LiveModel
@@ -213,7 +213,7 @@ def adapter_of(live: LiveModel, module: Module) -> Adapter | None:
         if key in ("target_modules", "modules_to_save") and isinstance(value, list):
             settings[key] = sorted(value)
     settings |= {"base_model_name_or_path": module.base.name, "inference_mode": True}
-    arrays = {PREFIX + name: tensor.detach().cpu().numpy() for name, tensor in state(encoder, names[0]).items()}
+    arrays = {saved_name(name): tensor.detach().cpu().numpy() for name, tensor in state(encoder, names[0]).items()}
     return Adapter(settings, arrays)
 
 
@@ -272,7 +272,7 @@ def _base_encoder(live: LiveModel, adapter: Path | None = None, is_trained: bool
             read_again(live.part(transformer), transformer)
     elif is_changed or (is_trained and transformer.is_merged):
         raise ValueError(
-            f"the encoder's weights are not those in {transformer.base_folder}, to which a saved adapter would be added; "
-            "save the model with save_pretrained(), load it again, and add the adapter then"
+            f"the encoder's weights are not those in {transformer.base_folder}, so an adapter would be lost when saved "
+            "alone; save the model with save_pretrained(), load it again, and add the adapter then"
         )
     return live.part(transformer)

@@ -10,6 +10,7 @@ import copy
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
+from warnings import catch_warnings, filterwarnings
 
 from torch import Tensor, nn
 
@@ -51,7 +52,9 @@ def add(encoder: nn.Module, config: LoraConfig, name: str, trains: bool = True) 
         view = view_of(encoder)
         _check_names(view, config)
         try:
-            inject_adapter_in_model(config, view, name)
+            with catch_warnings():  # one that several adapters are what one may not want
+                filterwarnings("ignore", "Already found a `peft_config`")
+                inject_adapter_in_model(config, view, name)
         except ValueError as error:
             raise ValueError(f"{str(error).rstrip('.')}; {names_in_words(view)}") from error
         put_back(encoder, view)
