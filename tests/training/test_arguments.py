@@ -69,6 +69,8 @@ def test_a_value_that_is_not_possible_is_refused(arguments: dict[str, Any], mess
 
 
 def test_what_follows_from_others() -> None:
+    shares = {"eval_steps": 0.1, "save_steps": 0.3, "eval_strategy": "steps"}
+    SentenceTransformerTrainingArguments(load_best_model_at_end=True, **shares)  # type: ignore[arg-type]
     best = SentenceTransformerTrainingArguments(
         load_best_model_at_end=True, eval_strategy="epoch", save_strategy="epoch"
     )

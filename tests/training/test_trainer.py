@@ -14,6 +14,7 @@ from likewise import EarlyStoppingCallback, SentenceTransformer, SentenceTransfo
 from likewise import SentenceTransformerTrainingArguments as Arguments
 from likewise.evaluation import EmbeddingSimilarityEvaluator
 from likewise.losses import CosineSimilarityLoss, MultipleNegativesRankingLoss, SoftmaxLoss
+from likewise.training import checkpoints
 from likewise.training.callbacks import EVENTS, TrainerCallback
 from tests.training.conftest import classed_pairs, scored_pairs
 
@@ -184,6 +185,28 @@ def test_the_metric_for_the_best_model_must_be_there(model: SentenceTransformer,
     )
     with pytest.raises(ValueError, match="'eval_kettle' is not among what was evaluated: eval_dev_pearson_cosine"):
         trainer.train()
+
+
+def test_what_cannot_be_meant_is_refused(new_model: NewModel, tmp_path: Path) -> None:
+    model = new_model()
+    with pytest.raises(ValueError, match="the CosineSimilarityLoss was made for another model"):
+        SentenceTransformerTrainer(model, arguments(tmp_path), scored_pairs(8), loss=CosineSimilarityLoss(new_model()))
+    with pytest.raises(ValueError, match="asks for evaluations, but there is no eval_dataset and no evaluator"):
+        SentenceTransformerTrainer(model, arguments(tmp_path, eval_strategy="epoch"), scored_pairs(8))
+    with pytest.raises(TypeError, match="has no argument 'tokenizer': the model tokenises the texts"):
+        SentenceTransformerTrainer(model, arguments(tmp_path), scored_pairs(8), tokenizer=model.tokenizer)
+
+
+@pytest.mark.parametrize(
+    ("limit", "best", "kept"),
+    [(1, None, [5]), (2, None, [4, 5]), (1, 5, [5]), (1, 3, [3, 5]), (2, 3, [3, 5]), (2, 4, [4, 5]), (3, 1, [1, 4, 5])],
+)
+def test_old_checkpoints_make_room(limit: int, best: int | None, kept: list[int], tmp_path: Path) -> None:
+    for step in range(1, 6):
+        checkpoints.checkpoint_folder(str(tmp_path), step).mkdir()
+    name = None if best is None else str(checkpoints.checkpoint_folder(str(tmp_path), best))
+    checkpoints.remove_old(str(tmp_path), limit, name)
+    assert checkpoints.checkpoints_in(str(tmp_path)) == [tmp_path / f"checkpoint-{step}" for step in kept]
 
 
 def test_an_evaluation_needs_no_training(model: SentenceTransformer, tmp_path: Path) -> None:

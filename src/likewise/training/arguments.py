@@ -30,7 +30,7 @@ NOT_NEEDED = {  # arguments of the incumbent that do nothing here → what to do
     "fsdp": "leave it out: a model of a size that needs it is not trained here",
     "deepspeed": "leave it out: a model of a size that needs it is not trained here",
     "tf32": 'call torch.set_float32_matmul_precision("high"), or give bf16=True',
-    "auto_find_batch_size": "give gradient_checkpointing=True: memory then holds token_budget tokens, whatever the batch size",
+    "auto_find_batch_size": "give gradient_checkpointing=True: memory then holds token_budget tokens at a time",
     "do_train": "leave it out, and call train()",
     "do_eval": "leave it out, and call evaluate()",
     "logging_dir": "leave it out: trackers write into output_dir",
@@ -172,7 +172,8 @@ class SentenceTransformerTrainingArguments(metaclass=_Checked):
             raise ValueError(
                 f"load_best_model_at_end needs eval_strategy and save_strategy to be the same, not {strategies}"
             )
-        if self.eval_strategy == "steps" and self.save_steps % (self.eval_steps or 1):
+        times = self.save_steps / (self.eval_steps or 1)
+        if self.eval_strategy == "steps" and abs(times - round(times)) > 1e-6:  # shares of all steps are not exact
             steps = f"save_steps {self.save_steps} is no multiple of eval_steps {self.eval_steps}"
             raise ValueError(f"load_best_model_at_end: {steps}, so a checkpoint would have no score")
 

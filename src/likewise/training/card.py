@@ -13,7 +13,16 @@ from likewise.training.arguments import SentenceTransformerTrainingArguments
 from likewise.training.objectives import Objective
 
 # Settings that say where and how often something is told, not what is learnt.
-LEFT_OUT = ("output_dir", "hub_token", "hub_model_id", "run_name", "project", "resume_from_checkpoint", "disable_tqdm")
+LEFT_OUT = (
+    "warmup_ratio",
+    "output_dir",
+    "hub_token",
+    "hub_model_id",
+    "run_name",
+    "project",
+    "resume_from_checkpoint",
+    "disable_tqdm",
+)
 
 
 def training_facts(objectives: Sequence[Objective], args: SentenceTransformerTrainingArguments) -> TrainingFacts:

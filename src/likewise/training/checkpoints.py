@@ -63,11 +63,14 @@ def remove_half_written(output_dir: str) -> None:
 
 
 def remove_old(output_dir: str, limit: int, best: str | None) -> None:
-    """Keep the newest ``limit`` checkpoints, and the ``best`` one among them or beside the last."""
+    """Keep the newest ``limit`` checkpoints; the ``best`` one takes the place of the oldest of them, not of the newest.
+
+    The newest one stays whatever ``limit`` is, for a run to go on from.
+    """
     found = checkpoints_in(output_dir)
-    kept = [folder for folder in found if str(folder) == best]
-    newest = [folder for folder in reversed(found) if folder not in kept]
-    kept += newest[: max(limit - len(kept), 1)]
+    kept = found[-limit:]
+    if best is not None and Path(best) in found and Path(best) not in kept:
+        kept = [Path(best), *(kept[1:] or kept)]
     for folder in found:
         if folder not in kept:
             shutil.rmtree(folder)

@@ -73,6 +73,8 @@ class SentenceTransformerTrainer:
         self.accelerator = accelerator_of(self.args)
         model.live.move(str(self.accelerator.device), self.args.precision)
         self.loss = _made(loss, model)
+        if self.args.eval_strategy != "no" and eval_dataset is None and evaluator is None:
+            raise ValueError("eval_strategy asks for evaluations, but there is no eval_dataset and no evaluator")
         self.objectives: list[Objective] = []
         if train_dataset is not None:
             with self.accelerator.main_process_first():  # the others then find the tokens in the cache
@@ -403,6 +405,13 @@ def _made(loss: Any, model: SentenceTransformer) -> Any:
 
         loss = CoSENTLoss
     if not isinstance(loss, Mapping):
-        return loss if isinstance(loss, Loss) else loss(model)
-    made = {one: one if isinstance(one, Loss) else one(model) for one in loss.values()}
+        return _of_model(loss, model)
+    made = {one: _of_model(one, model) for one in loss.values()}
     return {name: made[one] for name, one in loss.items()}
+
+
+def _of_model(loss: LossOf, model: SentenceTransformer) -> Loss:
+    made = loss if isinstance(loss, Loss) else loss(model)
+    if made.network is not model.network:
+        raise ValueError(f"the {type(made).__name__} was made for another model; make it for the one that is trained")
+    return made
