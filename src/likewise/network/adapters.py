@@ -218,8 +218,8 @@ def _undone_on_error(encoder: nn.Module, name: str) -> Iterator[None]:
         if computed:
             from peft.functional import delete_adapter
 
-            delete_adapter(encoder, name, prefix="lora_")
             activate(encoder, computed)
+            delete_adapter(encoder, name, prefix="lora_")
         else:
             _unwrap(encoder, merged=False)
         for weight, values in encoder.named_parameters():

@@ -14,7 +14,9 @@ from likewise.checkpoint.names import PROJECTIONS, stored_names
 from likewise.checkpoint.values import shortened
 from likewise.extras import extra
 from likewise.models import Transformer
+from likewise.network.adapted_layers import adapters_of
 from likewise.network.bert import BertEncoder
+from likewise.network.encoder import Encoder
 from likewise.network.transformers import TransformersEncoder, silent
 
 
@@ -61,7 +63,16 @@ class Decoder(nn.Module):
 
 
 def named_weights(encoder: nn.Module) -> dict[str, Tensor]:
-    """An encoder's weights under the names of Transformers, differentiable; of fused projections, each part."""
+    """An encoder's weights under the names of Transformers, differentiable; of fused projections, each part.
+
+    Raises:
+        ValueError: The encoder has adapters, beside which its weights are not all that it computes with.
+    """
+    if isinstance(encoder, Encoder | TransformersEncoder) and adapters_of(encoder):
+        raise ValueError(
+            "the decoder cannot share the weights of an encoder that has adapters; give tie_encoder_decoder=False and "
+            "decoder_name_or_path, or call merge_adapters() first"
+        )
     if isinstance(encoder, TransformersEncoder):
         return dict(encoder.backbone.named_parameters())
     if not isinstance(encoder, BertEncoder):
