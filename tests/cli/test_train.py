@@ -48,6 +48,7 @@ path = "triplets.tsv"
 [arguments]
 num_train_epochs = 1
 learning_rate = 1e-3
+logging_steps = 4
 multi_dataset_batch_sampler = "round_robin"
 """
 
@@ -161,7 +162,8 @@ def test_a_file_describes_the_run(run: Run, folder: Path) -> None:
     names = [line.split("\t")[0] for line in finished.out.splitlines()]
     assert names[:3] == ["dev_pearson_cosine", "dev_spearman_cosine", "triplets_cosine_accuracy"]
     kept = arguments_of(6)
-    assert (kept["learning_rate"], kept["multi_dataset_batch_sampler"]) == (1e-3, "round_robin")
+    assert (kept["learning_rate"], kept["logging_steps"], kept["save_total_limit"]) == (1e-3, 4, 2)
+    assert kept["multi_dataset_batch_sampler"] == "round_robin"
     assert kept["metric_for_best_model"] == "dev_spearman_cosine"
     card = Path("out/final/README.md").read_text(encoding="utf-8")
     assert "scored: CoSENTLoss(scale=10" in card
@@ -307,22 +309,22 @@ def interrupt_after(step: int, times: int, monkeypatch: pytest.MonkeyPatch) -> N
 def test_ctrl_c_keeps_a_checkpoint_from_which_the_run_goes_on(
     run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert train(run, "--epochs", 3, "--evaluate", "scored.csv").code == 0
+    assert train(run, "--epochs", 4, "--evaluate", "scored.csv").code == 0
     whole = Path("out/final/model.safetensors").read_bytes()
     scores = Path("out/eval/similarity_evaluation_scored_results.csv").read_text()
     Path("out").rename("whole")
     with monkeypatch.context() as context:
         interrupt_after(5, 1, context)
-        stopped = train(run, "--epochs", 3, "--evaluate", "scored.csv")
+        stopped = train(run, "--epochs", 4, "--evaluate", "scored.csv")
     assert (stopped.code, stopped.out) == (130, "")
     assert stopped.err.splitlines()[-1] == (
-        "likewise: stopped after step 5 of 9; out/checkpoint-5 is kept: the same command with --resume goes on from it"
+        "likewise: stopped after step 5 of 12; out/checkpoint-5 is kept: the same command with --resume goes on from it"
     )
     assert not Path("out/final").exists()
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    resumed = train(run, "--epochs", 3, "--evaluate", "scored.csv", "--resume")
+    resumed = train(run, "--epochs", 4, "--evaluate", "scored.csv", "--resume")
     assert resumed.code == 0
-    assert "steps\t4\n" in resumed.out
+    assert "steps\t7\n" in resumed.out
     assert Path("out/final/model.safetensors").read_bytes() == whole
     assert Path("out/eval/similarity_evaluation_scored_results.csv").read_text() == scores
 
@@ -348,4 +350,4 @@ def test_of_two_processes_one_prints(run: Run, folder: Path, monkeypatch: pytest
     finished = subprocess.run([*launch, "run.toml", "--batch-size", "4"], capture_output=True, text=True, check=True)
     names = [line.split("\t")[0] for line in finished.stdout.splitlines()]
     assert names[3:] == ["steps", "seconds", "model", "curves"]
-    assert finished.stderr.count("step 1 of 6,") == 2  # one log, one evaluation
+    assert finished.stderr.count("step 4 of 6,") == 2  # one log, one evaluation

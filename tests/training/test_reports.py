@@ -12,7 +12,8 @@ import pytest
 
 from likewise import SentenceTransformer, SentenceTransformerTrainer, losses
 from likewise import SentenceTransformerTrainingArguments as Arguments
-from likewise.training.reports import rows_called
+from likewise.training.callbacks import TrainerControl, TrainerState
+from likewise.training.reports import ProgressCallback, rows_called
 from tests.training.conftest import scored_pairs
 from tests.training.test_trainer import evaluator
 
@@ -74,7 +75,7 @@ def test_on_a_terminal_one_line_holds_it_all(
     text = told(model, tmp_path, Terminal(), monkeypatch)
     lines = [part.rstrip() for part in re.split(r"[\r\n]", text)]
     assert max(map(len, lines)) <= 80
-    assert [line for line in lines if line.endswith(", evaluating")], "it says what takes so long before the first step"
+    assert [line for line in lines if re.fullmatch(r"\s*0%\|.+, evaluating", line)], "before the first step"
     whole = r"\s*50%\|.+\| 5/10 \d\d:\d\d<\d\d:\d\d, loss \d\.\d{4}, [\d,]+ pairs/s, eval -?\d\.\d{4}, lr \d\.\de-05"
     assert [line for line in lines if re.fullmatch(whole, line)], text
     above = [line for line in lines if line.startswith("step")]
@@ -95,6 +96,25 @@ def test_a_run_that_goes_on_begins_where_it_was(
         trainer.train(resume_from_checkpoint=folder if resumes else None)
     first = stderr.getvalue().split("\r")[1]
     assert re.match(r" 75%\|.+\| 3/4 ", first)
+
+
+def test_the_speed_is_that_of_the_steps_and_the_time_left_that_of_the_run(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    now = 1000.0
+    monkeypatch.setattr("likewise.training.reports.time.perf_counter", lambda: now)
+    callback = ProgressCallback(8, "pairs")
+    args, state, control = Arguments(use_cpu=True), TrainerState(max_steps=10), TrainerControl()
+    callback.on_train_begin(args, state, control)
+    for _ in range(4):
+        now += 20  # an evaluation
+        callback.on_step_begin(args, state, control)
+        now += 2
+        state.global_step += 1
+        callback.on_step_end(args, state, control)
+    callback.on_log(args, state, control, {"loss": 0.25, "learning_rate": 2e-5})
+    # 8 rows in 2 seconds; 4 steps in 3 * 22 + 2 seconds, and 6 are left
+    assert capsys.readouterr().err == "step 4 of 10, epoch 0.00: loss 0.2500, lr 2.0e-05, 4 pairs/s, 01:42 left\n"
 
 
 def test_rows_are_called_what_they_are() -> None:

@@ -56,7 +56,8 @@ class ProgressCallback(TrainerCallback):
         self.began = time.perf_counter()
         if state.global_step == self.first_step:
             self.began_training = self.began
-            self.bar.start_t = time.time()  # tqdm's own clock: an evaluation before the first step is no step
+            # The clock of tqdm: an evaluation before the first step is no step.
+            self.bar.start_t = self.bar.last_print_t = time.time()
 
     def on_step_end(
         self, args: SentenceTransformerTrainingArguments, state: TrainerState, control: TrainerControl, **others: Any
