@@ -19,8 +19,9 @@ NEGATIVES = ["it is not paper", "a bridge", "the garden was small", "rain on the
 DAMAGED = ["kettle", "a late in", "on the", "small", "and tea"]
 
 LOSSES: dict[str, tuple[dict[str, Any], list[list[str]]]] = {  # a loss → its arguments, its columns of text
-    "MultipleNegativesRankingLoss": ({}, [ANCHORS, POSITIVES, NEGATIVES]),
-    "CachedMultipleNegativesRankingLoss": ({"mini_batch_size": 2}, [ANCHORS, POSITIVES, NEGATIVES]),
+    # The scale multiplies what the network rounds; that of 20 is compared on given embeddings.
+    "MultipleNegativesRankingLoss": ({"scale": 5.0}, [ANCHORS, POSITIVES, NEGATIVES]),
+    "CachedMultipleNegativesRankingLoss": ({"scale": 5.0, "mini_batch_size": 2}, [ANCHORS, POSITIVES, NEGATIVES]),
     "GISTEmbedLoss": ({"temperature": 0.1}, [ANCHORS, POSITIVES, NEGATIVES]),
     "CachedGISTEmbedLoss": ({"temperature": 0.1, "mini_batch_size": 2}, [ANCHORS, POSITIVES]),
     "DenoisingAutoEncoderLoss": ({}, [DAMAGED, ANCHORS]),

@@ -57,20 +57,21 @@ def computed(name: str, folders: tuple[Path, Path]) -> Told:
 
 
 def largest_difference(some: Told, others: Told) -> float:
-    """Where numbers are greater than 1, relative to them."""
+    """Of the loss, and of each gradient; where one is longer than 1, relative to its length."""
     assert some.keys() == others.keys(), "record the losses again: see record_model_losses.py"
-    found = np.concatenate([some[name] for name in others])
-    expected = np.concatenate(list(others.values()))
-    difference = np.abs(found - expected) / np.maximum(1, np.abs(expected))
-    print(f"largest difference to sentence-transformers {difference.max():.1e}")
-    return float(difference.max())
+    largest = 0.0
+    for name, expected in others.items():
+        differences = np.abs(np.array(some[name]) - expected)
+        largest = max(largest, float(differences.max()) / max(1.0, abs(expected[0])))
+    print(f"largest difference to sentence-transformers {largest:.1e}")
+    return largest
 
 
 @pytest.mark.parametrize("name", LOSSES)
 def test_a_loss_and_its_gradients_are_theirs(name: str, folders: tuple[Path, Path]) -> None:
     found, recorded = computed(name, folders), json.loads(RECORDED.read_text(encoding="utf-8"))[name]
     assert largest_difference({"loss": found["loss"]}, {"loss": recorded["loss"]}) <= 1e-6
-    # A gradient has gone through the network, packed here and padded there, and is 20 times a cosine's.
+    # A gradient has gone through the network, packed here and padded there.
     assert largest_difference(found, recorded) <= 5e-6
 
 
@@ -83,4 +84,4 @@ def test_what_is_recorded_is_what_they_give(tmp_path: Path) -> None:
     subprocess.run([python, "-m", "tests.peer.record_model_losses", "--into", str(into)], cwd=ROOT, check=True)
     found, recorded = (json.loads(file.read_text(encoding="utf-8")) for file in (into, RECORDED))
     for name in LOSSES:
-        assert largest_difference(found[name], recorded[name]) <= 1e-6
+        assert largest_difference(found[name], recorded[name]) <= 5e-6
