@@ -343,6 +343,19 @@ def test_a_loss_that_is_no_number_is_one_line(run: Run, folder: Path) -> None:
     assert re.match(r"likewise: in step \d, the (loss|gradient) became (nan|inf)", finished.err.splitlines()[-1])
 
 
+def test_the_file_in_the_guide_is_right(tmp_path: Path) -> None:
+    from likewise.training.configuration import read_configuration
+
+    guide = Path(__file__).parents[2] / "docs" / "guides" / "command-line.md"
+    (block,) = re.findall(r"^```toml\n(.*?)^```$", guide.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+    (tmp_path / "run.toml").write_text(block, encoding="utf-8")
+    run = read_configuration(tmp_path / "run.toml")
+    assert [source.title for source in run.data] == ["questions", "stsb"]
+    assert [source.is_file for source in run.data] == [True, False]
+    arguments = run.training_arguments("sts-dev_spearman_cosine")
+    assert (arguments.save_steps, arguments.metric_for_best_model) == (0.1, "sts-dev_spearman_cosine")
+
+
 @pytest.mark.slow
 def test_of_two_processes_one_prints(run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
