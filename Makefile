@@ -39,6 +39,7 @@ benchmark: .venv/installed .venv-peer/installed
 	.venv/bin/python benchmarks/encode.py --peer .venv-peer/bin/python
 	.venv/bin/python benchmarks/startup.py --peer .venv-peer/bin/python
 	.venv/bin/python benchmarks/static.py --peer .venv-peer/bin/python
+	.venv/bin/python benchmarks/train.py --peer .venv-peer/bin/python
 
 .venv-demo/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv-demo
