@@ -18,6 +18,8 @@ from typing import Any
 
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
 
+ANSWERS, sys.stdout = sys.stdout, sys.stderr  # Transformers prints the figures of a training
+
 
 def main(library: str, precision: str, folder: str, pairs_file: str, batch_size: str) -> None:
     import torch
@@ -70,7 +72,7 @@ def main(library: str, precision: str, folder: str, pairs_file: str, batch_size:
 
 
 def say(**facts: object) -> None:
-    print(json.dumps(facts), flush=True)
+    print(json.dumps(facts), file=ANSWERS, flush=True)
 
 
 if __name__ == "__main__":

@@ -139,7 +139,9 @@ def test_every_public_name_is_there() -> None:
     for name in likewise.__all__:
         assert getattr(likewise, name) is not None
     assert sorted(dir(likewise)) == sorted(likewise.__all__)
-    with pytest.raises(AttributeError, match="module 'likewise' has no attribute 'kettle'; it has EarlyStoppingCallback"):
+    with pytest.raises(
+        AttributeError, match="module 'likewise' has no attribute 'kettle'; it has EarlyStoppingCallback"
+    ):
         likewise.kettle  # type: ignore[attr-defined]  # noqa: B018
 
 
