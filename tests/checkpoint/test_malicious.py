@@ -275,4 +275,4 @@ def test_a_pattern_that_matches_for_ever_is_refused(pattern: str, tmp_path: Path
     (tmp_path / "adapter_config.json").write_text(json.dumps(settings))
     base = NamedArrays.of({f"{'a' * 60}.weight": np.ones((2, 2), np.float32)}, tmp_path)
     with pytest.raises(ValueError, match=r"adapter_config\.json: alpha_pattern .* is too intricate"):
-        merged(base, tmp_path)
+        merged(base, tmp_path, "bert")
