@@ -116,7 +116,9 @@ def _changed(
     shape = weight.shape[::-1] if is_turned else weight.shape
     if first.ndim != 2 or second.ndim != 2 or shape != (len(second), first.shape[1]) or len(first) != second.shape[1]:
         raise ValueError(f"{layer} has parts of {second.shape} and {first.shape}, but the base model's is {shape}")
-    delta = np.float32(_scale(settings, layer, len(first))) * (second @ first)
+    with about(SETTINGS):
+        scale = np.float32(_scale(settings, layer, len(first)))
+    delta = scale * (second @ first)
     changed: NDArray[np.float32] = weight + (delta.T if is_turned else delta)
     if has_magnitude:  # of each output, DoRA (Liu et al. 2024, equation 5)
         axis = 0 if is_turned else 1
