@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from likewise.training.arguments import SentenceTransformerTrainingArguments
 
 EVENTS = (
-    *("on_init_end", "on_train_begin", "on_train_end", "on_epoch_begin", "on_epoch_end", "on_step_begin"),
+    *("on_train_begin", "on_train_end", "on_epoch_begin", "on_epoch_end", "on_step_begin"),
     *("on_pre_optimizer_step", "on_optimizer_step", "on_step_end", "on_evaluate", "on_save", "on_log"),
 )
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
-from pathlib import Path
 from typing import Any
 
 from likewise.checkpoint.model_card import DataSet, Score, TrainingFacts
@@ -67,8 +66,3 @@ def _each(evaluator: Any) -> Iterator[Any]:
         yield from _each(list(evaluator.evaluators))
     elif evaluator is not None:
         yield evaluator
-
-
-def data_set_name(source: object) -> str:
-    """What a data set is called where its own name says nothing: its file, or its kind."""
-    return Path(source).name if isinstance(source, str | Path) else type(source).__name__
