@@ -11,6 +11,7 @@ from torch import nn
 from likewise.losses.loss import Loss
 from likewise.training.arguments import SentenceTransformerTrainingArguments
 from likewise.training.callbacks import TrainerCallback, TrainerControl, TrainerState
+from likewise.training.optimizers import without_decay
 from likewise.training.samplers import MultiDatasetBatchSamplers
 from likewise.training.schedules import schedule
 from likewise.training.trainer import SentenceTransformerTrainer
@@ -27,7 +28,6 @@ SCHEDULERS = {  # fit's names, in lower case → the trainer's
     "warmupcosine": "cosine",
     "warmupcosinewithhardrestarts": "cosine_with_restarts",
 }
-NOT_DECAYING = ("bias", "norm.weight")
 
 
 class FitCallback(TrainerCallback):
@@ -131,9 +131,10 @@ def fit(
             save_total_limit=checkpoint_save_total_limit or None,
         )
         named_losses = dict(zip(examples, losses, strict=True))
-        parameters = dict(nn.ModuleList(named_losses.values()).named_parameters())
-        kept = [p for name, p in parameters.items() if name.endswith(NOT_DECAYING)]
-        decaying = [p for name, p in parameters.items() if not name.endswith(NOT_DECAYING)]
+        module = nn.ModuleList(named_losses.values())
+        without = without_decay(module)
+        kept = [p for name, p in module.named_parameters() if name in without]
+        decaying = [p for name, p in module.named_parameters() if name not in without]
         optimizer = (optimizer_class or AdamW)(
             [{"params": decaying, "weight_decay": weight_decay}, {"params": kept, "weight_decay": 0.0}],
             **(optimizer_params or {"lr": 2e-5}),

@@ -38,7 +38,7 @@ def optimizer_of(
     parameters = {name: p for name, p in module.named_parameters() if p.requires_grad}
     if not parameters:
         raise ValueError("the model has no weight that may learn: all have requires_grad=False")
-    kept = _without_decay(module)
+    kept = without_decay(module)
     rates = dict.fromkeys(parameters, learning_rate)
     for pattern, rate in (learning_rates or {}).items():
         found = [name for name in parameters if re.search(pattern, name)]
@@ -60,8 +60,8 @@ def optimizer_of(
     )
 
 
-def _without_decay(module: nn.Module) -> set[str]:
-    """The names of biases and of the weights of norms."""
+def without_decay(module: nn.Module) -> set[str]:
+    """The names of the parameters that do not decay: biases and the weights of norms."""
     names = {name for name, _ in module.named_parameters() if name.rsplit(".", 1)[-1] == "bias"}
     for prefix, part in module.named_modules():
         if "norm" in type(part).__name__.lower():
