@@ -66,7 +66,7 @@ class Batch:
 def objectives_of(
     model: SentenceTransformer,
     source: object,
-    loss: LossOf | Mapping[str, LossOf],
+    losses: Loss | Mapping[str, Loss],
     args: SentenceTransformerTrainingArguments,
     classes: Mapping[str, Sequence[str]] | None = None,
 ) -> list[Objective]:
@@ -77,21 +77,17 @@ def objectives_of(
     Raises:
         ValueError: A data set has no loss, or not the columns that its loss needs.
     """
-    sources = named_data_sets(source)
     found = []
-    made: dict[int, Loss] = {}
-    for name, one in sources.items():
-        given = _own(loss, name, sources, "loss")
-        made.setdefault(id(given), given if isinstance(given, Loss) else given(model))
+    for name, one in named_data_sets(source).items():
+        loss = _loss_of(losses, name)
         title = f"the data set {name!r}" if name else "the training data"
         data = training_data(one, missing=args.missing_rows, classes=(classes or {}).get(name, ()), name=title)
         if data.skipped:
             warnings.warn(f"{title}: {data.skipped:,} rows without a text or a label are left out", stacklevel=3)
-        chosen = made[id(given)]
-        chosen.check_columns(len(data.columns), data.labels is not None, list(data.columns))
+        loss.check_columns(len(data.columns), data.labels is not None, list(data.columns))
         prompts, tasks = _of_data_set(args.prompts, name, data), _of_data_set(args.router_mapping, name, data)
         tokens = tokenized_data(model, data, prompts, None if isinstance(tasks, str) else tasks, args.tokens_cache)
-        found.append(Objective(name, data, tokens, chosen))
+        found.append(Objective(name, data, tokens, loss))
     return found
 
 
@@ -151,14 +147,14 @@ def updates_of_epochs(args: SentenceTransformerTrainingArguments, batches_of: Ca
     return found + ([math.ceil(updates(int(whole)) * part)] if part else [])
 
 
-def _own(given: Any, name: str, sources: Mapping[str, Any], what: str) -> Any:
-    if not isinstance(given, Mapping):
-        return given
-    if name not in given:
-        raise ValueError(
-            f"there is no {what} for the data set {name!r}; there are some for {', '.join(map(repr, given))}"
-        )
-    return given[name]
+def _loss_of(losses: Loss | Mapping[str, Loss], name: str) -> Loss:
+    """The loss of one data set."""
+    if not isinstance(losses, Mapping):
+        return losses
+    if name not in losses:
+        there = ", ".join(map(repr, losses))
+        raise ValueError(f"there is no loss for the data set {name!r}; there are some for {there}")
+    return losses[name]
 
 
 def _of_data_set(given: Any, name: str, data: TrainingData) -> Any:
