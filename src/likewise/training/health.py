@@ -33,11 +33,12 @@ def check_data(objectives: Sequence[Objective], plan: Sequence[Batch]) -> None:
             _warn(f"{type(objective.loss).__name__}{name} {cause}")
 
 
-class LossWatch:
-    """Looks at the first losses of a run."""
+class Watch:
+    """Looks at the first losses of a run, and now and then at its embeddings."""
 
     def __init__(self) -> None:
         self.zeros = 0
+        self.has_collapsed = False
 
     def see(self, step: int, loss: float) -> None:
         """The loss of an optimiser step; 0 in all of the first ones is told once."""
@@ -48,22 +49,22 @@ class LossWatch:
                 "already (a margin that all triplets keep, columns that are equal) or labels are missing"
             )
 
+    def look(self, step: int, model: SentenceTransformer, objectives: Sequence[Objective]) -> None:
+        """After some of the steps, the embeddings of a few texts; where they have become one point is told once."""
+        if step not in LOOKS or self.has_collapsed:
+            return
+        texts = _different_texts(objectives)
+        vectors = model.encode(texts, normalize_embeddings=True, show_progress_bar=False)
+        others = (vectors @ vectors.T)[~np.eye(len(texts), dtype=bool)]  # cosines
+        self.has_collapsed = bool(len(others)) and bool(others.mean() > COLLAPSED)
+        if self.has_collapsed:
+            _warn(
+                f"after step {step}, the embeddings of {len(texts)} different texts are one point (mean cosine "
+                f"{others.mean():.5f}): lower learning_rate, use a larger batch, or a loss with negatives"
+            )
 
-def check_embeddings(model: SentenceTransformer, texts: Sequence[str], step: int) -> bool:
-    """Warn where ``texts``, all different, have become one point; whether it was so."""
-    vectors = model.encode(texts, normalize_embeddings=True, show_progress_bar=False)
-    cosines = vectors @ vectors.T
-    others = cosines[~np.eye(len(texts), dtype=bool)]
-    if len(others) and others.mean() > COLLAPSED:
-        _warn(
-            f"after step {step}, the embeddings of {len(texts)} different texts are one point (mean cosine "
-            f"{others.mean():.5f}): lower learning_rate, use a larger batch, or a loss with negatives"
-        )
-        return True
-    return False
 
-
-def different_texts(objectives: Sequence[Objective]) -> list[str]:
+def _different_texts(objectives: Sequence[Objective]) -> list[str]:
     """A few different texts from the data of a run."""
     columns = [column for objective in objectives for column in objective.data.columns.values()]
     found = [text for column in columns for text in column[:TEXTS]]

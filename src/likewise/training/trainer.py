@@ -115,23 +115,21 @@ class SentenceTransformerTrainer:
         """
         started = time.perf_counter()
         self._start(resume_from_checkpoint)
-        state, watch, first_step = self.state, health.LossWatch(), self.state.global_step
+        state, accumulation = self.state, self.args.gradient_accumulation_steps
+        watch, first_step = health.Watch(), state.global_step
         self._tell("on_train_begin")
         if self.args.eval_on_start and first_step == 0:
             self.evaluate()  # not the best so far: there is no checkpoint of it
         for epoch, plan, updates in self._remaining_epochs():
             for update in updates:
-                batches = plan[update * self.args.gradient_accumulation_steps :][
-                    : self.args.gradient_accumulation_steps
-                ]
+                seen = (update + 1) * accumulation  # batches of this epoch, with this step's
                 self._tell("on_step_begin")
-                loss = self._step(batches)
+                loss = self._step(plan[seen - accumulation : seen])
                 state.global_step += 1
-                state.epoch = epoch + min(1.0, (update + 1) * self.args.gradient_accumulation_steps / len(plan))
+                state.epoch = epoch + min(1.0, seen / len(plan))
                 state.add_loss(loss)
                 watch.see(state.global_step, loss)
-                if state.global_step in health.LOOKS:
-                    health.check_embeddings(self.model, health.different_texts(self.objectives), state.global_step)
+                watch.look(state.global_step, self.model, self.objectives)
                 self._tell("on_step_end")
                 self._log_evaluate_save()
                 if self.control.should_training_stop or self.control.should_epoch_stop:
@@ -153,8 +151,9 @@ class SentenceTransformerTrainer:
         if self.accelerator.is_main_process:
             checkpoints.remove_half_written(str(args.output_dir))
         seed_everything(args.seed, self.accelerator.process_index)
-        health.check_data(self.objectives, self._plan(0))
-        self._updates = updates_of_epochs(args, lambda epoch: len(self._plan(epoch)))
+        first = self._plan(0)
+        health.check_data(self.objectives, first)
+        self._updates = updates_of_epochs(args, lambda epoch: len(self._plan(epoch) if epoch else first))
         steps = sum(self._updates)
         health.check_warmup(args.warmup_steps, steps)
         self.state, self.control = TrainerState.of_run(args, steps, len(self._updates)), TrainerControl()
