@@ -119,10 +119,10 @@ class Run:
         """All that a checkpoint keeps; called by all processes, for each has random states of its own."""
         from accelerate.utils import gather_object
 
-        random_states = gather_object([checkpoints.random_states()])
         weights = {"weights": self.losses.state_dict()}
         if weights_only:
             return weights
+        random_states = gather_object([checkpoints.random_states()])
         scaler = self.accelerator.scaler
         return weights | {
             "optimizer": self.optimizer.state_dict(),
