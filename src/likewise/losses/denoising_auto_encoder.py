@@ -14,7 +14,6 @@ from likewise.losses.columns import Column
 from likewise.losses.loss import Loss, Needs
 from likewise.models import Transformer
 from likewise.network.decoder import read_decoder
-from likewise.network.sentence_network import RoutedNetwork
 from likewise.tokens import TokenBatch
 
 if TYPE_CHECKING:
@@ -50,8 +49,7 @@ class DenoisingAutoEncoderLoss(Loss):
         self, model: SentenceTransformer, decoder_name_or_path: str | None = None, tie_encoder_decoder: bool = True
     ):
         super().__init__(model)
-        routes = model.live.routes
-        source = routes.first.source
+        source = model.live.routes.first.source
         if not isinstance(source, Transformer):
             raise ValueError(
                 f"DenoisingAutoEncoderLoss needs a model with a Transformer, not a {type(source).__name__}"
@@ -60,7 +58,6 @@ class DenoisingAutoEncoderLoss(Loss):
             if decoder_name_or_path is None:
                 raise ValueError("with tie_encoder_decoder=False, decoder_name_or_path must name the decoder")
             source = Transformer(decoder_name_or_path)
-        self.route = routes.first_name
         self.tie_encoder_decoder = tie_encoder_decoder
         self.decoder_name_or_path = str(source.location.folder) if tie_encoder_decoder else decoder_name_or_path
         self.decoder = read_decoder(source).to(self.network.device)
@@ -77,11 +74,8 @@ class DenoisingAutoEncoderLoss(Loss):
     @property
     def encoder(self) -> nn.Module:
         """What gives the token vectors."""
-        network: Any = self.network
-        if isinstance(network, RoutedNetwork):
-            network = network.routes[self.route]
-        found: nn.Module = network.encoder
-        return found
+        live = self.model.live
+        return live.part(live.routes.first.source)
 
     def from_columns(self, columns: Sequence[Column], labels: Tensor | None) -> Tensor:
         """The loss of the damaged texts and their originals: a scalar."""
