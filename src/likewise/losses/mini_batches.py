@@ -2,24 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 from tqdm import tqdm
 
+from likewise.losses.columns import Column, embed_columns
+from likewise.losses.loss import Loss
 
-def check_mini_batches(size: int, num_tokens: int | None) -> None:
-    """Refuse mini-batches of nothing.
 
-    Raises:
-        ValueError: ``size`` texts or ``num_tokens`` tokens are less than one.
+class InMiniBatches(Loss):
+    """What the losses named Cached… share, beside the loss that each of them is: it stands before it among the bases.
+
+    A mini-batch has at most ``mini_batch_size`` texts and ``token_budget`` tokens; with ``mini_batch_num_tokens`` it
+    has so many tokens and any number of texts.
     """
-    if size < 1:
-        raise ValueError(f"mini_batch_size must be at least 1, not {size}")
-    if num_tokens is not None and num_tokens < 1:
-        raise ValueError(f"mini_batch_num_tokens must be at least 1, or None, not {num_tokens}")
+
+    mini_batch_size: int
+    mini_batch_num_tokens: int | None
+    show_progress_bar: bool
+
+    def set_mini_batches(self, size: int, num_tokens: int | None, show_progress_bar: bool) -> None:
+        """Say how large mini-batches are.
+
+        Raises:
+            ValueError: ``size`` texts or ``num_tokens`` tokens are less than one.
+        """
+        if size < 1:
+            raise ValueError(f"mini_batch_size must be at least 1, not {size}")
+        if num_tokens is not None and num_tokens < 1:
+            raise ValueError(f"mini_batch_num_tokens must be at least 1, or None, not {num_tokens}")
+        self.mini_batch_size = size
+        self.mini_batch_num_tokens = num_tokens
+        self.token_budget = num_tokens or self.token_budget
+        self.show_progress_bar = show_progress_bar
+
+    def embed(self, columns: Sequence[Column]) -> list[Tensor]:
+        """The embeddings of each column, (rows, dim) each."""
+        texts_at_once = self.mini_batch_size if self.mini_batch_num_tokens is None else None
+        return embed_columns(self.network, columns, self.token_budget, texts_at_once, True, self.show_progress_bar)
+
+    def mean(self, losses_of: Callable[[Tensor], Tensor], rows: Tensor) -> Tensor:
+        """The mean of ``losses_of(rows)``, (rows,) → (rows,), computed ``mini_batch_size`` at a time: a scalar."""
+        return mean_in_blocks(losses_of, rows, self.mini_batch_size, self.show_progress_bar)
+
+    def get_config_dict(self) -> dict[str, Any]:
+        """The loss's arguments, for the model card."""
+        own = {"mini_batch_size": self.mini_batch_size, "mini_batch_num_tokens": self.mini_batch_num_tokens}
+        return super().get_config_dict() | own
 
 
 def mean_in_blocks(
