@@ -160,6 +160,8 @@ class SentenceTransformerTrainer:
         self.run = Run(self.accelerator, self.objectives, args, steps, self.optimizers)
         if folder is not None:
             self._restore(folder)
+        self.state.is_world_process_zero = self.accelerator.is_main_process
+        self.state.is_local_process_zero = self.accelerator.is_local_main_process
 
     def _remaining_epochs(self) -> Iterator[tuple[int, list[Batch], range]]:
         """Each epoch that is not over: its number, its batches, and the optimiser steps in it that remain."""
