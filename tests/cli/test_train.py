@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from likewise import SentenceTransformer
-from likewise.training.health import LossWatch
+from likewise.training.health import Watch
 from tests.cli.conftest import Finished, Run
 from tests.tiny_checkpoints import tiny_encoder
 from tests.training.conftest import classed_pairs, scored_pairs
@@ -296,14 +296,14 @@ def test_another_run_is_not_mixed_up_with(run: Run, folder: Path) -> None:
 
 def interrupt_after(step: int, times: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Press Ctrl-C in a step, ``times`` times."""
-    see = LossWatch.see
+    see = Watch.see
 
-    def interrupted(watch: LossWatch, now: int, loss: float) -> None:
+    def interrupted(watch: Watch, now: int, loss: float) -> None:
         see(watch, now, loss)
         for _ in range(times if now == step else 0):
             signal.raise_signal(signal.SIGINT)
 
-    monkeypatch.setattr(LossWatch, "see", interrupted)
+    monkeypatch.setattr(Watch, "see", interrupted)
 
 
 def test_ctrl_c_keeps_a_checkpoint_from_which_the_run_goes_on(
