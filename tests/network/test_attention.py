@@ -16,6 +16,8 @@ from tests.network.batches import LENGTHS, SEEDS
 HEADS, WIDTH = 2, 8
 
 
+NEXT_TO_NONE = 1e-30  # dropout that drops nothing, though computed as in training
+
 KINDS = [(False, None), (True, None), *((False, window) for window in (0, 1, 7, 40, 79))]  # biased, window
 
 
@@ -28,11 +30,13 @@ class Inputs:
     bias: Tensor | None  # (heads, longest, longest)
     window: int | None
 
-    def at_once(self) -> Tensor:
+    def at_once(self, dropout: float = 0.0) -> Tensor:
         """(tokens, heads, width)."""
         query, key, value = self.packed
         longest = max(self.lengths)
-        return packed_attention(query, key, value, offsets(self.lengths), longest, bias=self.bias, window=self.window)
+        return packed_attention(
+            query, key, value, offsets(self.lengths), longest, dropout, bias=self.bias, window=self.window
+        )
 
     def text_by_text(self) -> Tensor:
         """(tokens, heads, width)."""
@@ -72,26 +76,35 @@ def drawn(lengths: list[int], seed: int, biased: bool, window: int | None) -> In
 
 
 @pytest.mark.parametrize(("biased", "window"), KINDS)
+@pytest.mark.parametrize("dropout", [0.0, NEXT_TO_NONE])
 @settings(max_examples=20)
 @given(lengths=LENGTHS, seed=SEEDS)
 @example(lengths=[5, 5, 3, 5], seed=0)  # equal lengths, neighbours and not
 @example(lengths=[1, 80, 1, 1], seed=0)
-def test_a_text_attends_to_itself_only(biased: bool, window: int | None, lengths: list[int], seed: int) -> None:
+@example(lengths=[3, 0, 4, 4, 0], seed=0)
+@example(lengths=[*[3] * 33, *[4] * 31, 5, 6, 13], seed=0)  # so many that training joins some of them only
+def test_a_text_attends_to_itself_only(
+    dropout: float, biased: bool, window: int | None, lengths: list[int], seed: int
+) -> None:
     inputs = drawn(lengths, seed, biased, window)
     with torch.no_grad():
         expected = inputs.in_float64().text_by_text()
-        torch.testing.assert_close(inputs.at_once().double(), expected, atol=1e-5, rtol=0)
+        torch.testing.assert_close(inputs.at_once(dropout).double(), expected, atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize(("biased", "window"), KINDS)
+@pytest.mark.parametrize("dropout", [0.0, NEXT_TO_NONE])
 @settings(max_examples=10)
 @given(lengths=LENGTHS, seed=SEEDS)
 @example(lengths=[3, 7, 7, 3], seed=0)
-def test_gradients_are_those_of_the_formula(biased: bool, window: int | None, lengths: list[int], seed: int) -> None:
+@example(lengths=[3, 5, 6], seed=0)
+def test_gradients_are_those_of_the_formula(
+    dropout: float, biased: bool, window: int | None, lengths: list[int], seed: int
+) -> None:
     inputs = drawn(lengths, seed, biased, window)
     reference = inputs.in_float64()
     direction = torch.randn(sum(lengths), HEADS, WIDTH, generator=torch.Generator().manual_seed(seed + 1))
-    actual = inputs.gradients(inputs.at_once(), direction)
+    actual = inputs.gradients(inputs.at_once(dropout), direction)
     expected = reference.gradients(reference.text_by_text(), direction.double())
     for ours, formula in zip(actual, expected, strict=True):
         scale = float(formula.abs().max()) + 1

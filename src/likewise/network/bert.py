@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from likewise.checkpoint.encoder_settings import BertSettings
 from likewise.network.attention import packed_attention
+from likewise.network.dropout import Dropout
 from likewise.network.encoder import Encoder, table
 from likewise.network.heads import activation_function
 from likewise.network.packed import PackedTokens
@@ -25,7 +26,7 @@ class BertEmbeddings(nn.Module):
         self.positions = table(settings.positions, width)
         self.segments = table(settings.segment_types, width) if settings.segment_types else None
         self.norm = nn.LayerNorm(width, settings.norm_epsilon)
-        self.dropout = nn.Dropout(settings.dropout)
+        self.dropout = Dropout(settings.dropout)
         self.project = nn.Linear(width, settings.hidden) if width != settings.hidden else None
 
     def forward(self, tokens: PackedTokens) -> Tensor:
@@ -59,13 +60,13 @@ class BertLayer(nn.Module):
         self.attention_dropout = settings.attention_dropout
         self.qkv = nn.Linear(settings.hidden, 3 * settings.hidden)
         self.attention_out = nn.Linear(settings.hidden, settings.hidden)
-        self.attention_out_dropout = nn.Dropout(settings.attention_out_dropout)
+        self.attention_out_dropout = Dropout(settings.attention_out_dropout)
         self.attention_norm = nn.LayerNorm(settings.hidden, settings.norm_epsilon)
         self.expand = nn.Linear(settings.hidden, settings.intermediate)
         self.activation = activation_function(settings.activation)
         self.contract = nn.Linear(settings.intermediate, settings.hidden)
         self.output_norm = nn.LayerNorm(settings.hidden, settings.norm_epsilon)
-        self.dropout = nn.Dropout(settings.dropout)
+        self.dropout = Dropout(settings.dropout)
 
     def forward(self, hidden: Tensor, tokens: PackedTokens, bias: Tensor | None = None) -> Tensor:
         """(tokens, hidden) → (tokens, hidden): attention, feed-forward, each added and normalised (post-norm).

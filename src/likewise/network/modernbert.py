@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from likewise.checkpoint.rotary_settings import ModernBertSettings
 from likewise.network.attention import packed_attention
+from likewise.network.dropout import Dropout
 from likewise.network.encoder import Encoder, table
 from likewise.network.heads import activation_function
 from likewise.network.packed import PackedTokens
@@ -21,7 +22,7 @@ class ModernBertEmbeddings(nn.Module):
         super().__init__()
         self.tokens = table(settings.vocabulary, settings.hidden)
         self.norm = _norm(settings)
-        self.dropout = nn.Dropout(settings.embedding_dropout)
+        self.dropout = Dropout(settings.embedding_dropout)
 
     def forward(self, tokens: PackedTokens) -> Tensor:
         """(tokens,) → (tokens, hidden)."""
@@ -39,11 +40,11 @@ class ModernBertLayer(nn.Module):
         self.attention_norm = nn.Identity() if is_first else _norm(settings)
         self.qkv = nn.Linear(settings.hidden, 3 * settings.hidden, settings.attention_bias)
         self.attention_out = nn.Linear(settings.hidden, settings.hidden, settings.attention_bias)
-        self.attention_out_dropout = nn.Dropout(settings.attention_dropout)
+        self.attention_out_dropout = Dropout(settings.attention_dropout)
         self.feed_forward_norm = _norm(settings)
         self.expand = nn.Linear(settings.hidden, 2 * settings.intermediate, settings.feed_forward_bias)
         self.activation = activation_function(settings.activation)
-        self.dropout = nn.Dropout(settings.dropout)
+        self.dropout = Dropout(settings.dropout)
         self.contract = nn.Linear(settings.intermediate, settings.hidden, settings.feed_forward_bias)
 
     def forward(self, hidden: Tensor, tokens: PackedTokens, turn: Rotation, window: int | None) -> Tensor:

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from likewise.checkpoint.rotary_settings import NomicBertSettings
 from likewise.network.attention import packed_attention
+from likewise.network.dropout import Dropout
 from likewise.network.encoder import Encoder, table
 from likewise.network.heads import activation_function
 from likewise.network.packed import PackedTokens
@@ -22,7 +23,7 @@ class NomicBertEmbeddings(nn.Module):
         self.tokens = table(settings.vocabulary, settings.hidden)
         self.segments = table(settings.segment_types, settings.hidden) if settings.segment_types else None
         self.norm = nn.LayerNorm(settings.hidden, settings.norm_epsilon)
-        self.dropout = nn.Dropout(settings.dropout)
+        self.dropout = Dropout(settings.dropout)
 
     def forward(self, tokens: PackedTokens) -> Tensor:
         """(tokens,) → (tokens, hidden)."""
@@ -49,7 +50,7 @@ class NomicBertLayer(nn.Module):
         self.activation = activation_function(settings.activation)
         self.contract = nn.Linear(intermediate, hidden, settings.contract_bias)
         self.output_norm = nn.LayerNorm(hidden, settings.norm_epsilon)
-        self.dropout = nn.Dropout(settings.dropout)
+        self.dropout = Dropout(settings.dropout)
 
     def forward(self, hidden: Tensor, tokens: PackedTokens, turn: Rotation) -> Tensor:
         """(tokens, hidden) → (tokens, hidden): attention, feed-forward, each added and normalised (post-norm)."""

@@ -16,6 +16,7 @@ from likewise.checkpoint.values import about
 from likewise.network import encoder_class
 from likewise.network.adapted_layers import adapters_of
 from likewise.network.adapters import merged_copy, plain_copy
+from likewise.network.dropout import Dropout
 from likewise.network.encoder import Encoder
 from likewise.network.heads import Dense, LayerNorm, Normalize
 from likewise.network.pooling import Pooling
@@ -80,7 +81,7 @@ PARTS: dict[type[models.Module], Callable[[Any], nn.Module]] = {  # a descriptio
         dense.in_features, dense.out_features, dense.bias, dense.activation_function, dense.use_residual
     ),
     models.LayerNorm: lambda norm: LayerNorm(norm.dimension),
-    models.Dropout: lambda dropout: nn.Dropout(dropout.dropout),
+    models.Dropout: lambda dropout: Dropout(dropout.dropout),
     models.Normalize: lambda _: Normalize(),
     models.CNN: lambda cnn: CNN(cnn.in_embedding_dimension, cnn.out_channels, cnn.kernel_sizes),
     models.LSTM: lambda lstm: LSTM(

@@ -18,6 +18,7 @@ from likewise.training.arguments import SentenceTransformerTrainingArguments
 from likewise.training.callbacks import FlowCallback, TrainerControl, TrainerState, call
 from likewise.training.card import scores_of, training_facts
 from likewise.training.evaluating import evaluation_loss, evaluator_scores
+from likewise.training.memory import freed_memory_is_kept
 from likewise.training.objectives import Batch, Losses, LossOf, Objective, epoch_plan, objectives_of, updates_of_epochs
 from likewise.training.reports import ProgressCallback, TrackerCallback, rows_called
 from likewise.training.run import Run, accelerator_of, seed_everything
@@ -105,6 +106,7 @@ class SentenceTransformerTrainer:
 
     # Training
 
+    @freed_memory_is_kept()
     def train(self, resume_from_checkpoint: str | bool | None = None) -> TrainOutput:
         """Train to the end, or go on from a checkpoint (a folder; True: the newest in ``output_dir``).
 
