@@ -1,0 +1,1 @@
+"""The cross-encoder: both sentences at once."""
