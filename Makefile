@@ -18,6 +18,7 @@ test: lint types
 
 test-all: lint types $(PEERS)
 	-test -d .models/all-mpnet-base-v2 || .venv/bin/python -m tests.assemble_mpnet .models
+	-test -d .models/ms-marco-MiniLM-L-12-v2 || .venv/bin/python benchmarks/ms_marco_weights.py
 	$(WITH_PEERS) LIKEWISE_MPNET=$(CURDIR)/.models .venv/bin/python -m pytest -m "" -rs
 
 # Writes the table of docs/reference/compatibility.md, and the models that tests/peer/test_saved.py loads.

