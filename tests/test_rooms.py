@@ -15,6 +15,7 @@ HOME: dict[str, str] = vars(likewise)["_HOME"]  # public name → the file it is
 ROOMS = [  # each uses itself and those above it
     "extras",
     "files",
+    "tables",
     "markdown",
     "passages",
     "tokens",

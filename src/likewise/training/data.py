@@ -12,8 +12,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from likewise.tables import Table, table_of
 from likewise.training.labels import Labels, is_missing, labels_of
-from likewise.training.tables import Table, table_of
 
 LABEL_NAMES = ("label", "labels", "score", "scores")  # the first of these that there is
 USUAL_ORDERS = (
