@@ -29,12 +29,14 @@ ROOMS = [  # each uses itself and those above it
     "encoding",
     "saving",
     "description",
+    "model",
     "sentence_transformer",
     "export",
     "search",
     "losses",
     "evaluation",
     "training",
+    "cross_encoder",
     "util",
     "similarity_functions",
     "readers",
@@ -53,7 +55,7 @@ MODULES = {file: ".".join(file.relative_to(PACKAGE).with_suffix("").parts).remov
 
 
 def has_torch(module: str) -> bool:
-    return module in WITH_TORCH or room_of(module) in WITH_TORCH_ROOMS
+    return module in WITH_TORCH or room_of(module.removeprefix("cross_encoder.")) in WITH_TORCH_ROOMS
 
 
 def imported(node: ast.AST) -> list[str]:

@@ -80,12 +80,12 @@ class LiveModel:
                 self._parts = {}
             self.device, self.dtype, self._engines = device, dtype, engines
 
-    def part(self, module: models.Module) -> nn.Module:
+    def part(self, module: models.Part) -> nn.Module:
         """What computes one of the model's modules within the network."""
         _ = self.network
         return self._parts[id(module)]
 
-    def arrays(self, module: models.Module) -> Mapping[str, NDArray[Any]]:
+    def arrays(self, module: models.Part) -> Mapping[str, NDArray[Any]]:
         """The weights of one of the model's modules as they are now, unrounded.
 
         An encoder's have the library's names, all others those that their own file uses. Adapters are merged into them.

@@ -1,6 +1,7 @@
 """Descriptions of modules, put together by ``SentenceTransformer(modules=[Transformer(…), Pooling(…), …])``."""
 
-from likewise.models.chain import Chain, Head, Module, Routes, TextSource, TokenLayer, chain_of, routes_of
+from likewise.models.chain import Chain, Head, Module, Part, Routes, TextSource, TokenLayer, chain_of, routes_of
+from likewise.models.classification_head import ClassificationHead
 from likewise.models.heads import Dense, Dropout, LayerNorm, Normalize
 from likewise.models.pooling import Pooling
 from likewise.models.router import Asym, Router
@@ -15,12 +16,14 @@ __all__ = [
     "Asym",
     "BoW",
     "Chain",
+    "ClassificationHead",
     "Dense",
     "Dropout",
     "Head",
     "LayerNorm",
     "Module",
     "Normalize",
+    "Part",
     "Pooling",
     "Router",
     "Routes",

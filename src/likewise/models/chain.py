@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from likewise.models.classification_head import ClassificationHead
 from likewise.models.heads import Dense, Dropout, LayerNorm, Normalize, works_on_tokens
 from likewise.models.pooling import Pooling
 from likewise.models.router import Router
@@ -20,6 +21,7 @@ TextSource = TokenSource | VectorSource
 TokenLayer = WeightedLayerPooling | WordWeights | CNN | LSTM | Dense | Normalize
 Head = Dense | LayerNorm | Dropout | Normalize
 Module = TextSource | TokenLayer | Pooling | Head | Router
+Part = Module | ClassificationHead  # of a chain; the last is a cross-encoder's
 
 WHAT_A_MODEL_IS = (
     "a model is a Transformer or WordEmbeddings, then a Pooling, or a StaticEmbedding or BoW; "
@@ -38,12 +40,14 @@ class Chain:
     token_layers: tuple[TokenLayer, ...]
     pooling: Pooling | None  # None where the source gives one vector per text
     heads: tuple[Head, ...]
+    classifier: ClassificationHead | None = None  # of a cross-encoder, whose vectors are scores
 
     @property
-    def modules(self) -> tuple[Module, ...]:
+    def modules(self) -> tuple[Part, ...]:
         """All of them, in order."""
         pooling = () if self.pooling is None else (self.pooling,)
-        return (self.source, *self.token_layers, *pooling, *self.heads)
+        classifier = () if self.classifier is None else (self.classifier,)
+        return (self.source, *self.token_layers, *pooling, *self.heads, *classifier)
 
     @property
     def dimension(self) -> int:
@@ -93,7 +97,7 @@ class Routes:
         return self.chains[self.first_name]
 
     @property
-    def modules(self) -> list[Module]:
+    def modules(self) -> list[Part]:
         """Every module of every chain, each once."""
         return list({id(module): module for chain in self.chains.values() for module in chain.modules}.values())
 
@@ -164,12 +168,12 @@ def _check_widths(chain: Chain) -> None:
         kind = type(module).__name__
 
 
-def _expected_width(module: Module) -> int | None:
+def _expected_width(module: Part) -> int | None:
     for name in ("in_features", "in_embedding_dimension", "embedding_dimension", "dimension"):
         if (width := getattr(module, name, None)) is not None:
             return int(width)
     return None
 
 
-def _width(module: Module) -> int | None:
+def _width(module: Part) -> int | None:
     return module.get_embedding_dimension() if hasattr(module, "get_embedding_dimension") else None

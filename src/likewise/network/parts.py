@@ -16,6 +16,7 @@ from likewise.checkpoint.values import about
 from likewise.network import encoder_class
 from likewise.network.adapted_layers import adapters_of
 from likewise.network.adapters import merged_copy, plain_copy
+from likewise.network.classification_head import ClassificationHead
 from likewise.network.dropout import Dropout
 from likewise.network.encoder import Encoder
 from likewise.network.heads import Dense, LayerNorm, Normalize
@@ -25,7 +26,7 @@ from likewise.network.transformers import TransformersEncoder, read_encoder
 from likewise.network.words import TokenMeans, WordCounts, WordTable, WordWeights
 
 
-def build_part(module: models.Module, shared: bool) -> nn.Module:
+def build_part(module: models.Part, shared: bool) -> nn.Module:
     """The torch module of one description, in float32; weights that no checkpoint gives are drawn anew.
 
     ``shared`` lets it read the checkpoint's arrays where they are instead of copying them: it must not train.
@@ -75,8 +76,9 @@ def read_again(encoder: nn.Module, transformer: models.Transformer) -> None:
     encoder.load_state_dict(build_part(transformer, shared=True).state_dict())
 
 
-PARTS: dict[type[models.Module], Callable[[Any], nn.Module]] = {  # a description → its torch module
+PARTS: dict[type[models.Part], Callable[[Any], nn.Module]] = {  # a description → its torch module
     models.Pooling: lambda pooling: Pooling(pooling.modes),
+    models.ClassificationHead: lambda head: ClassificationHead(head.settings),
     models.Dense: lambda dense: Dense(
         dense.in_features, dense.out_features, dense.bias, dense.activation_function, dense.use_residual
     ),

@@ -99,11 +99,12 @@ def build_network(
         if id(module) not in parts:
             parts[id(module)] = build_part(module, shared)
 
-    def part(module: models.Module) -> nn.Module:
+    def part(module: models.Part) -> nn.Module:
         return parts[id(module)]
 
     # Where config.json does not ask for the states of all layers, the incumbent's WeightedLayerPooling does nothing.
     has_states = isinstance(chain.source, models.Transformer) and bool(chain.source.config.get("output_hidden_states"))
     layers = [part(m) for m in chain.token_layers if has_states or not isinstance(m, models.WeightedLayerPooling)]
     pooling = None if chain.pooling is None else part(chain.pooling)
-    return SentenceNetwork(part(chain.source), layers, pooling, [part(head) for head in chain.heads]).eval()
+    heads = [part(head) for head in chain.heads] + ([] if chain.classifier is None else [part(chain.classifier)])
+    return SentenceNetwork(part(chain.source), layers, pooling, heads).eval()
