@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from likewise.encoding.embed import tokenize
 from likewise.losses.replaying import replayed
@@ -64,19 +64,40 @@ def embed_columns(
     for route in dict.fromkeys(column.route for column in columns):
         places = [place for place, column in enumerate(columns) if column.route == route]
         batch = concatenated([columns[place].tokens for place in places])
-        order = list(batches_by_length(batch.lengths, token_budget, texts_at_once))
-        watched = with_progress(order, batch.lengths, "Embedding") if shows_progress else order
 
-        def embed(chosen: NDArray[np.intp], batch: TokenBatch = batch, route: str = route) -> Tensor:
-            vectors: Tensor = network(batch.take(chosen), route)
+        def embed(part: TokenBatch, route: str = route) -> Tensor:
+            vectors: Tensor = network(part, route)
             return vectors
 
-        if replays and torch.is_grad_enabled():
-            parts = replayed(embed, watched, network)
-        else:
-            parts = [embed(chosen) for chosen in watched]
-        back = torch.from_numpy(np.argsort(np.concatenate(order))).to(parts[0].device)
-        vectors = torch.cat(parts)[back]  # (texts of all columns, dim), in their own order again
+        shown = "Embedding" if shows_progress else ""
+        vectors = computed_by_length(embed, batch, network, token_budget, texts_at_once, replays, shown)
         for place, part in zip(places, vectors.split([len(columns[place]) for place in places]), strict=True):
             embeddings[place] = part
     return [part for part in embeddings if part is not None]
+
+
+def computed_by_length(
+    compute: Callable[[TokenBatch], Tensor],
+    batch: TokenBatch,
+    network: nn.Module,
+    token_budget: int,
+    texts_at_once: int | None,
+    replays: bool,
+    shown: str = "",
+) -> Tensor:
+    """What ``compute``, by ``network``, makes of the texts of ``batch``, a row each, in their order; in chunks.
+
+    See ``embed_columns``. With ``shown``, a progress bar has that name.
+    """
+    order = list(batches_by_length(batch.lengths, token_budget, texts_at_once))
+    watched = with_progress(order, batch.lengths, shown) if shown else order
+
+    def of_texts(chosen: NDArray[np.intp]) -> Tensor:
+        return compute(batch.take(chosen))
+
+    if replays and torch.is_grad_enabled():
+        parts = replayed(of_texts, watched, network)
+    else:
+        parts = [of_texts(chosen) for chosen in watched]
+    back = torch.from_numpy(np.argsort(np.concatenate(order))).to(parts[0].device)
+    return torch.cat(parts)[back]  # in their own order again

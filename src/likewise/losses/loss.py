@@ -15,7 +15,7 @@ from likewise.losses.columns import TOKEN_BUDGET, Column, column_of, embed_colum
 if TYPE_CHECKING:
     from likewise.sentence_transformer import SentenceTransformer
 
-Labels = Literal["class", "binary", "unit", "score", "scores", "vector"]
+Labels = Literal["class", "binary", "unit", "score", "scores", "vector", "list"]
 
 
 @dataclass(frozen=True)
@@ -25,8 +25,8 @@ class Needs:
     columns: str  # in words: "two texts (a sentence, another sentence)"
     least: int = 2  # columns of text
     most: int | None = 2  # None: any number
-    # A class (0, 1, 2), yes or no (0, 1), a similarity (0 to 1), any number, one or several, or several numbers a row;
-    # None: no label.
+    # A class (0, 1, 2), yes or no (0, 1), a similarity (0 to 1), any number, one or several, several numbers a row, or
+    # as many as the row has documents; None: no label.
     labels: Labels | None = None
 
 
@@ -107,6 +107,7 @@ WORDS: dict[Labels, str] = {
     "score": "a number as the label",
     "scores": "a number or several as the label",
     "vector": "several numbers as the label",
+    "list": "a label with a number for each document",
 }
 
 

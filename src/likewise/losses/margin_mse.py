@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from likewise.sentence_transformer import SentenceTransformer
 
 
-def margin_mse(scores: Tensor, labels: Tensor) -> Tensor:
+def margin_mse(scores: Tensor, labels: Tensor, loss_fct: Callable[[Tensor, Tensor], Tensor] = F.mse_loss) -> Tensor:
     """Mean squared difference between our margins, positive minus negative, and the teacher's: a scalar.
 
     Hofstätter et al. 2020, https://arxiv.org/abs/2010.02666, section 3. ``scores`` is (rows, 1 + negatives), the
@@ -36,7 +36,7 @@ def margin_mse(scores: Tensor, labels: Tensor) -> Tensor:
             f"{count - 1}), or with a score for the positive and each negative, ({rows}, {count}), but the labels are "
             f"{tuple(labels.shape)}"
         )
-    return F.mse_loss(scores[:, :1] - scores[:, 1:], margins.to(scores.dtype))
+    return loss_fct(scores[:, :1] - scores[:, 1:], margins.to(scores.dtype))
 
 
 class MarginMSELoss(Loss):

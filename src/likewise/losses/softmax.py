@@ -107,7 +107,7 @@ class SoftmaxLoss(Loss):
         if self.num_labels == 1 or labels.shape != scores.shape:
             labels = labels.view(-1)
             if isinstance(self.loss_fct, nn.CrossEntropyLoss):
-                labels = _classes(labels, self.num_labels, self.loss_fct.ignore_index)
+                labels = whole_classes(labels, self.num_labels, self.loss_fct.ignore_index)
         return self.loss_fct(scores, labels)
 
     def get_config_dict(self) -> dict[str, Any]:
@@ -120,8 +120,12 @@ class SoftmaxLoss(Loss):
         }
 
 
-def _classes(labels: Tensor, count: int, ignored: int) -> Tensor:
-    """The labels as whole numbers; on a GPU torch reports a class too high by an assertion that names nothing."""
+def whole_classes(labels: Tensor, count: int, ignored: int) -> Tensor:
+    """The labels as whole numbers, all of them one of ``count`` classes or ``ignored``.
+
+    Raises:
+        ValueError: A label is no class; on a GPU, torch would report it by an assertion that names nothing.
+    """
     classes = labels.long()
     wrong = (classes != labels) | ((classes < 0) | (classes >= count)) & (classes != ignored)
     if wrong.any():
