@@ -160,11 +160,14 @@ CASES: dict[str, tuple[Make, dict[str, Any]]] = {  # name → how it is made, an
 
 
 def outcome(make: Make, settings: dict[str, Any], library: Any) -> dict[str, Any]:
+    return told(make(library), FixedModel(**settings))
+
+
+def told(evaluator: Any, model: Any) -> dict[str, Any]:
     """All that an evaluator says and writes: its scores, its primary metric, its files after two calls."""
-    evaluator = make(library)
     with TemporaryDirectory() as folder:
-        scores = evaluator(FixedModel(**settings), folder, 1, 20)
-        again = evaluator(FixedModel(**settings), folder, 2)
+        scores = evaluator(model, folder, 1, 20)
+        again = evaluator(model, folder, 2)
         files = {}
         for path in sorted(Path(folder).iterdir()):
             with path.open(newline="", encoding="utf-8") as file:
@@ -184,16 +187,21 @@ def outcomes(library: Any) -> dict[str, Any]:
     return {name: outcome(make, settings, library) for name, (make, settings) in CASES.items()}
 
 
-def main() -> None:
+def write(outcomes: dict[str, Any], path: Path) -> None:
+    """Write what sentence-transformers gives, a case a line."""
     import sentence_transformers
+
+    lines = [f"{json.dumps(name)}: {json.dumps(found)}" for name, found in outcomes.items()]
+    version = json.dumps(sentence_transformers.__version__)
+    path.write_text(f'{{"version": {version}, "outcomes": {{\n' + ",\n".join(lines) + "\n}}\n", encoding="utf-8")
+
+
+def main() -> None:
     from sentence_transformers import util
     from sentence_transformers.sentence_transformer import evaluation
 
     library = SimpleNamespace(**vars(evaluation), cos_sim=util.cos_sim, dot_score=util.dot_score)
-    lines = [f"{json.dumps(name)}: {json.dumps(found)}" for name, found in outcomes(library).items()]  # a case a line
-    version = json.dumps(sentence_transformers.__version__)
-    text = f'{{"version": {version}, "outcomes": {{\n' + ",\n".join(lines) + "\n}}\n"
-    Path(sys.argv[1]).write_text(text, encoding="utf-8")
+    write(outcomes(library), Path(sys.argv[1]))
 
 
 if __name__ == "__main__":

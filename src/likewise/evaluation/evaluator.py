@@ -32,13 +32,14 @@ class SentenceEvaluator:
 
     def __call__(
         self,
-        model: SentenceTransformer,
+        model: Any,
         output_path: str | os.PathLike[str] | None = None,
         epoch: float = -1,
         steps: int = -1,
     ) -> Any:
         """The scores of ``model``, by their keys; added to the file in ``output_path`` where that is given.
 
+        ``model`` is a SentenceTransformer, or for evaluators of ``likewise.cross_encoder`` a CrossEncoder.
         ``epoch`` and ``steps`` say when in a training run it was; -1 stands for after it. An evaluator of your own may
         return a single number.
         """
