@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from likewise import similarity
-from likewise.search import paraphrases, semantic
+from likewise.search import mine_hard_negatives, paraphrases, semantic
 from likewise.similarity import Rows, SimilarityFunction, Vectors, as_tensor, is_tensor
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ __all__ = [
     "dot_score",
     "euclidean_sim",
     "manhattan_sim",
+    "mine_hard_negatives",
     "normalize_embeddings",
     "pairwise_cos_sim",
     "pairwise_dot_score",

@@ -1,6 +1,17 @@
-"""Search: exact nearest neighbours, and the pairs that are most alike."""
+"""Search: exact nearest neighbours, the pairs that are most alike, and hard negatives for training."""
 
+from likewise.search.hard_negatives import mine_hard_negatives
+from likewise.search.negatives import NegativeRules, Negatives, mine_negatives
 from likewise.search.paraphrases import paraphrase_mining, paraphrase_mining_embeddings
 from likewise.search.semantic import semantic_search, top_k
 
-__all__ = ["paraphrase_mining", "paraphrase_mining_embeddings", "semantic_search", "top_k"]
+__all__ = [
+    "NegativeRules",
+    "Negatives",
+    "mine_hard_negatives",
+    "mine_negatives",
+    "paraphrase_mining",
+    "paraphrase_mining_embeddings",
+    "semantic_search",
+    "top_k",
+]

@@ -8,14 +8,22 @@ with a margin for their rounding; the contenders are scored again in float64, an
 same to the bit whatever the blocks, and whichever queries share them.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from likewise.similarity import as_floats, cos_sim, dot_score, is_tensor, lengths, normalize_embeddings
+from likewise.similarity import (
+    SimilarityFunction,
+    as_floats,
+    cos_sim,
+    dot_score,
+    is_tensor,
+    lengths,
+    normalize_embeddings,
+)
 
 _NOWHERE = np.iinfo(np.int64).max  # the index in a place that nothing has taken yet, so that it loses every tie
 _PAIRED_NUMBERS = 2**17  # on each side of the pairs that are scored again at once: larger arrays leave the cache
@@ -94,6 +102,27 @@ def semantic_search(
     ]
 
 
+def scores_of_pairs(
+    queries: Any, corpus: Any, rows: NDArray[np.int64], columns: NDArray[np.int64], similarity: SimilarityFunction
+) -> NDArray[np.float32]:
+    """How alike the query ``rows[i]`` and the entry ``columns[i]`` of the corpus are, for each i: (pairs,).
+
+    Of queries (n, dim) and corpus (m, dim), arrays, only some of these rows are in memory at once. The cosine and the
+    dot product are to the bit those that top_k gives.
+    """
+    score = SimilarityFunction.to_similarity_fn(similarity)
+    of_pairs = SimilarityFunction.to_similarity_pairwise_fn(similarity)
+    scores = np.empty(len(rows), np.float32)
+    for pairs in _paired(len(rows), corpus.shape[1]):
+        left, right = queries[rows[pairs]], corpus[columns[pairs]]
+        if score in (cos_sim, dot_score):
+            blocks = (_block(side, 0, len(side), "a pair", score) for side in (left, right))
+            scores[pairs] = _products(*blocks)
+        else:
+            scores[pairs] = of_pairs(left, right)
+    return scores
+
+
 def _rows(embeddings: Any, name: str) -> Any:
     """The matrix (rows, dim) of an array or a tensor in its own type of number, of a list in float32."""
     matrix = embeddings if is_tensor(embeddings) or isinstance(embeddings, np.ndarray) else as_floats(embeddings)
@@ -134,12 +163,19 @@ def _by_product(
     margin = (queries.shape[1] + 4) * np.finfo(np.float32).eps * longest + np.finfo(np.float32).tiny
     rows, columns = _contenders(queries @ corpus.T, best, margin)
     values = np.empty(len(rows), np.float32)
-    at_once = max(1, _PAIRED_NUMBERS // max(1, queries.shape[1]))
-    for start in range(0, len(rows), at_once):
-        pairs = slice(start, start + at_once)
-        left, right = queries[rows[pairs]].astype(np.float64), corpus[columns[pairs]].astype(np.float64)
-        values[pairs] = np.einsum("ij,ij->i", left, right)
+    for pairs in _paired(len(rows), queries.shape[1]):
+        values[pairs] = _products(queries[rows[pairs]], corpus[columns[pairs]])
     return rows, columns, values
+
+
+def _paired(pairs: int, dimension: int) -> Iterator[slice]:
+    at_once = max(1, _PAIRED_NUMBERS // max(1, dimension))
+    return (slice(start, start + at_once) for start in range(0, pairs, at_once))
+
+
+def _products(left: NDArray[np.float32], right: NDArray[np.float32]) -> NDArray[np.float64]:
+    """The dot product of each row with the row beside it: (rows, dim) × (rows, dim) → (rows,)."""
+    return np.einsum("ij,ij->i", left.astype(np.float64), right.astype(np.float64))
 
 
 def _by_function(
