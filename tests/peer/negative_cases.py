@@ -1,10 +1,11 @@
 """What both libraries' mine_hard_negatives is asked, of a small made-up corpus. Needs neither library.
 
 Run at the root of the checkout, with the Python of an environment that holds sentence-transformers:
-    python -m tests.peer.negative_cases RESULT.json
+    python -m tests.peer.negative_cases RESULT.json.xz
 """
 
 import json
+import lzma
 import sys
 import zlib
 from pathlib import Path
@@ -58,9 +59,9 @@ FORMATS = ("triplet", "n-tuple", "labeled-pair", "labeled-list")
 class FixedCrossEncoder:
     """The score of a pair is drawn from its texts, higher where they begin with the same word."""
 
-    def predict(self, pairs: Any, convert_to_tensor: bool = False, **settings: Any) -> Any:
+    def predict(self, pairs: Any, **settings: Any) -> Any:
         scores = np.array([self._score(*pair) for pair in pairs], np.float32)
-        if not convert_to_tensor:
+        if not settings.get("convert_to_tensor"):
             return scores
         import torch
 
@@ -141,8 +142,7 @@ def main() -> None:
     from sentence_transformers.util import mine_hard_negatives
 
     found = {name: outcome(mine_hard_negatives, arguments) for name, arguments in CASES.items()}
-    lines = [f"{json.dumps(name)}: {json.dumps(result)}" for name, result in found.items()]
-    Path(sys.argv[1]).write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
+    Path(sys.argv[1]).write_bytes(lzma.compress(json.dumps(found).encode(), preset=9))
 
 
 if __name__ == "__main__":

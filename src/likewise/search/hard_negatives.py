@@ -115,10 +115,10 @@ def mine_hard_negatives(
     pairs = read_pairs(dataset, anchor_column_name, positive_column_name, corpus)
     if clash := {pairs.anchor, pairs.positive} & set(form.added(num_negatives, output_scores)):
         raise ValueError(f"the result has a column {clash.pop()!r} of its own; rename that of the dataset")
+    rescore = _rescore(cross_encoder, pairs, rules, batch_size)
     encode = partial(_vectors, model, batch_size, verbose, cache_folder)
     queries = encode("query", pairs.queries, query_prompt_name, query_prompt)
     passages = encode("corpus", pairs.corpus, corpus_prompt_name, corpus_prompt)
-    rescore = _rescore(cross_encoder, pairs, rules, batch_size)
     found = mine_negatives(
         queries, passages, pairs.positives, rules, model.similarity_fn_name, rescore, pairs.most_positives
     )
