@@ -45,7 +45,7 @@ ROOMS = [  # each uses itself and those above it
 ]
 HEAVY = {
     *("torch", "transformers", "datasets", "pandas", "pyarrow", "scipy", "sentence_transformers"),
-    *("onnx", "onnxruntime", "accelerate", "peft", "sklearn", "matplotlib"),
+    *("onnx", "onnxruntime", "accelerate", "peft", "sklearn", "matplotlib", "bm25s"),
 }
 WITH_TORCH = ["engine.torch", "engine.workers", "util", "readers", "training_args"]  # and all of WITH_TORCH_ROOMS
 WITH_TORCH_ROOMS = ("network", "losses", "training")

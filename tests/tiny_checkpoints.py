@@ -51,6 +51,28 @@ def tiny_encoder(folder: Path, model_type: str = "bert", seed: int = 0, **change
     """
     from transformers import AutoConfig, AutoModel  # 2.5 s
 
+    model = AutoModel.from_config(AutoConfig.for_model(model_type, **(tiny_sizes(model_type) | changes)))
+    draw_weights(model, seed)
+    model.save_pretrained(folder)
+    save_tokenizer(folder, model_type)
+    return folder
+
+
+def tiny_classifier(folder: Path, model_type: str = "bert", labels: int = 1, seed: int = 0, **changes: Any) -> Path:
+    """As ``tiny_encoder``, with the classification head of its architecture; BERT's tokenizer tells the segments."""
+    from transformers import AutoConfig, AutoModelForSequenceClassification
+
+    sizes = tiny_sizes(model_type) | {"num_labels": labels}
+    config = AutoConfig.for_model(model_type, **(sizes | changes))
+    model = AutoModelForSequenceClassification.from_config(config)
+    draw_weights(model, seed)
+    model.save_pretrained(folder)
+    save_tokenizer(folder, model_type, has_segments=model_type in ("bert", "electra"))
+    return folder
+
+
+def tiny_sizes(model_type: str) -> dict[str, Any]:
+    """The entries of a tiny encoder's config.json."""
     padding_id = 1 if counts_from_padding(model_type) else 0
     sizes: dict[str, Any] = {
         "vocab_size": len(vocabulary(model_type)),
@@ -66,11 +88,7 @@ def tiny_encoder(folder: Path, model_type: str = "bert", seed: int = 0, **change
         sizes |= {"bos_token_id": 2, "eos_token_id": 3}
     if model_type == "electra":
         sizes |= {"embedding_size": 24}
-    model = AutoModel.from_config(AutoConfig.for_model(model_type, **(sizes | changes)))
-    draw_weights(model, seed)
-    model.save_pretrained(folder)
-    save_tokenizer(folder, model_type)
-    return folder
+    return sizes
 
 
 def draw_weights(model: nn.Module, seed: int) -> None:
@@ -82,7 +100,7 @@ def draw_weights(model: nn.Module, seed: int) -> None:
             parameter.normal_(1.0 if is_scale else 0.0, 0.2, generator=generator)
 
 
-def save_tokenizer(folder: Path, model_type: str = "bert") -> None:
+def save_tokenizer(folder: Path, model_type: str = "bert", has_segments: bool = False) -> None:
     """Write tokenizer.json and tokenizer_config.json of a lower-casing WordPiece over ``vocabulary(model_type)``."""
     tokens = vocabulary(model_type)
     ids = {token: index for index, token in enumerate(tokens)}
@@ -101,7 +119,7 @@ def save_tokenizer(folder: Path, model_type: str = "bert") -> None:
     settings = {
         "tokenizer_class": "PreTrainedTokenizerFast",
         "model_max_length": POSITIONS,
-        "model_input_names": ["input_ids", "attention_mask"],
+        "model_input_names": ["input_ids", *["token_type_ids"] * has_segments, "attention_mask"],
         "pad_token": padding,
         "unk_token": unknown,
         "cls_token": first,

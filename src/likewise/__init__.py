@@ -5,13 +5,14 @@ from importlib import import_module
 __version__ = "0.1.0"
 
 _HOME = {  # name → the file it is in
+    "CrossEncoder": "cross_encoder.cross_encoder",
     "EarlyStoppingCallback": "training.callbacks",
     "InputExample": "training.examples",
     "SentenceTransformer": "sentence_transformer",
     "SentenceTransformerTrainer": "training.trainer",
     "SentenceTransformerTrainingArguments": "training.arguments",
 }
-_ROOMS = ("evaluation", "losses", "models", "util")  # sub-modules that are reached as attributes
+_ROOMS = ("cross_encoder", "evaluation", "losses", "models", "util")  # sub-modules that are reached as attributes
 __all__ = [*_HOME, *_ROOMS, "__version__"]
 
 

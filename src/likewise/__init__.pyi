@@ -1,7 +1,9 @@
+from likewise import cross_encoder as cross_encoder
 from likewise import evaluation as evaluation
 from likewise import losses as losses
 from likewise import models as models
 from likewise import util as util
+from likewise.cross_encoder.cross_encoder import CrossEncoder as CrossEncoder
 from likewise.sentence_transformer import SentenceTransformer as SentenceTransformer
 from likewise.training.arguments import SentenceTransformerTrainingArguments as SentenceTransformerTrainingArguments
 from likewise.training.callbacks import EarlyStoppingCallback as EarlyStoppingCallback

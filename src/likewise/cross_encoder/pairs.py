@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import reprlib
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -54,6 +55,26 @@ def pair_template(tokenizer: Tokenizer, has_segments: bool) -> PairTemplate:
         after=ids[second[-1] + 1 :],
         segments=segments if has_segments and any(segments) else None,
     )
+
+
+def pairs_of(inputs: object) -> tuple[bool, list[tuple[str, str]]]:
+    """Whether ``inputs`` is one pair rather than an iterable of pairs, and the pairs.
+
+    Raises:
+        TypeError: Something is no pair of texts; the message names its position.
+    """
+    if isinstance(inputs, str | bytes | Mapping) or not isinstance(inputs, Iterable):
+        found = f"{reprlib.repr(inputs)} ({type(inputs).__name__})"
+        raise TypeError(f"expected a pair of texts or an iterable of pairs, but got {found}")
+    given = list(inputs)
+    is_single = bool(given) and isinstance(given[0], str)
+    pairs = []
+    for position, pair in enumerate([given] if is_single else given):
+        texts = list(pair) if isinstance(pair, Iterable) and not isinstance(pair, str | bytes | Mapping) else [pair]
+        if len(texts) != 2 or not all(isinstance(text, str) for text in texts):
+            raise TypeError(f"pair {position} is not two texts but {reprlib.repr(pair)} ({type(pair).__name__})")
+        pairs.append((str(texts[0]), str(texts[1])))
+    return is_single, pairs
 
 
 def kept_lengths(

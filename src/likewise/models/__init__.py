@@ -5,6 +5,7 @@ from likewise.models.classification_head import ClassificationHead
 from likewise.models.heads import Dense, Dropout, LayerNorm, Normalize
 from likewise.models.pooling import Pooling
 from likewise.models.router import Asym, Router
+from likewise.models.sequence_classifier import SequenceClassifier
 from likewise.models.static_embedding import StaticEmbedding
 from likewise.models.token_layers import CNN, LSTM, WeightedLayerPooling
 from likewise.models.transformer import Transformer
@@ -27,6 +28,7 @@ __all__ = [
     "Pooling",
     "Router",
     "Routes",
+    "SequenceClassifier",
     "StaticEmbedding",
     "TextSource",
     "TokenLayer",

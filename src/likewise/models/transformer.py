@@ -95,6 +95,19 @@ class Transformer:
         with about(self.tokenizer_folder, TokenizerError):
             return tokenize(self.tokenizer, texts, self.max_seq_length, marked, vocabulary=self.vocabulary)
 
+    def tokenize_parts(self, texts: Sequence[str]) -> TokenBatch:
+        """The texts as packed tokens without special ones, as parts of pairs; cut where no pair could hold them."""
+        with about(self.tokenizer_folder, TokenizerError):
+            return tokenize(self.tokenizer, texts, self.max_seq_length, special=False, vocabulary=self.vocabulary)
+
+    @property
+    def has_segments(self) -> bool:
+        """Whether the model is told which text of a pair a token is of."""
+        names = tokenizer_settings(self.tokenizer_folder).get("model_input_names")
+        if isinstance(names, list) and "token_type_ids" not in names:
+            return False
+        return isinstance(self.settings, OtherSettings) or getattr(self.settings, "segment_types", 0) > 1
+
     @property
     def base(self) -> Location:
         """Where the encoder's own weights lie, without an adapter."""

@@ -34,6 +34,9 @@ def build_part(module: models.Part, shared: bool) -> nn.Module:
     Raises:
         ValueError: An array is missing or has the wrong shape.
     """
+    if isinstance(module, models.SequenceClassifier):
+        assert isinstance(module.settings, OtherSettings)
+        return read_encoder(module.settings, module.stored, module.config, module.labels)
     if isinstance(module, models.Transformer):
         return _encoder(module, shared)
     arrays: Mapping[str, NDArray[Any]] = getattr(module, "arrays", {})

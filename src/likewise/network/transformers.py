@@ -8,10 +8,12 @@ Packed tokens come in and one vector per token goes out, as with the library's o
 
 import copy
 import inspect
+import logging
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from importlib import import_module
+from pathlib import Path
 from threading import RLock
 from typing import Any
 
@@ -21,11 +23,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from likewise.checkpoint.arrays import NamedArrays
+from likewise.checkpoint.classification import is_classifier
 from likewise.checkpoint.other_settings import OtherSettings
 from likewise.checkpoint.values import about, shortened
 from likewise.extras import extra
 from likewise.network.packed import PackedTokens
 from likewise.network.registered_attention import NAME, Runs, attention_by_text
+
+logger = logging.getLogger(__name__)
 
 # "model_type" in config.json; each of these is held to Transformers' own result by tests/network/test_transformers.py.
 PACKED = frozenset(
@@ -36,6 +41,9 @@ PADDED = frozenset(
     {"albert", "bart", "data2vec-text", "deberta", "deberta-v2", "gpt2", "gpt_neox", "longt5", "marian", "mt5", "opt"}
     | {"roformer", "t5", "t5gemma", "umt5", "xlm", "xlnet"}
 )
+
+# The heads of these take the first token's vector, which padding does not move; those of others may take the last.
+READS_FIRST_TOKEN = frozenset({"albert", "data2vec-text", "deberta", "deberta-v2", "roformer"})
 
 # A padded batch is cut where padding would add more than this share of its tokens: another pass then costs less.
 MOST_PADDING = 1 / 8
@@ -69,6 +77,7 @@ SIZES = re.compile("(size|dim|width|inner|ff|d_model|embd)$")  # … and those t
 _ALONE = RLock()
 
 
+ONE_TOKEN = PackedTokens(torch.tensor([1], dtype=torch.int32), torch.tensor([0, 1], dtype=torch.int32), 1)
 NOTHING = PackedTokens(torch.empty(0, dtype=torch.int32), torch.zeros(2, dtype=torch.int32), 0)  # one text, empty
 
 
@@ -107,13 +116,11 @@ class TransformersEncoder(nn.Module):
         runs = [(texts, n) for n, texts in zip(lengths.tolist(), counts.tolist(), strict=True) if n]
         if self.backbone.config._attn_implementation == NAME:
             return self._packed(tokens, runs, all_layers)
-        segments = self._segments(tokens)
-        states, start = [], 0
-        for batch in batches(runs, MOST_PADDING if self.settings.model_type in PADDED else 0):
-            part = slice(start, start + sum(texts * length for texts, length in batch))
-            kinds = None if segments is None else segments[part]
-            states.append(self._padded(tokens.ids[part], kinds, batch, all_layers))
-            start = part.stop
+        most_padding = MOST_PADDING if self.settings.model_type in PADDED else 0
+        states = [
+            [states[mask] for states in self._computed(inputs, all_layers)]
+            for inputs, mask in self._rows(tokens, runs, most_padding)
+        ]
         return [torch.cat(layer) for layer in zip(*states, strict=True)]
 
     def _packed(self, tokens: PackedTokens, runs: Runs, all_layers: bool) -> list[Tensor]:
@@ -121,8 +128,22 @@ class TransformersEncoder(nn.Module):
         inputs = {"input_ids": tokens.ids.long()[None], "position_ids": tokens.places().long()[None]}
         return [states[0] for states in self._computed(inputs | {"packed_runs": runs}, all_layers)]
 
-    def _padded(self, ids: Tensor, segments: Tensor | None, runs: Runs, all_layers: bool) -> list[Tensor]:
-        """Each text as a row; ``ids`` and ``segments`` (tokens,)."""
+    def _rows(
+        self, tokens: PackedTokens, runs: Runs, most_padding: float
+    ) -> Iterator[tuple[dict[str, Tensor], Tensor]]:
+        """Batches with each text as a row: what Transformers is given, and which places hold tokens, (texts, longest).
+
+        Padding adds at most ``most_padding`` of a batch's tokens.
+        """
+        segments = self._segments(tokens)
+        start = 0
+        for batch in batches(runs, most_padding):
+            part = slice(start, start + sum(texts * length for texts, length in batch))
+            yield self._padded(tokens.ids[part], None if segments is None else segments[part], batch)
+            start = part.stop
+
+    def _padded(self, ids: Tensor, segments: Tensor | None, runs: Runs) -> tuple[dict[str, Tensor], Tensor]:
+        """``ids`` and ``segments`` (tokens,)."""
         lengths = torch.tensor([length for texts, length in runs for _ in range(texts)], device=ids.device)
         # A mask of ones too: without one, some architectures take each padding token spelt out in a text for padding.
         mask = torch.arange(int(max(length for _, length in runs)), device=ids.device) < lengths[:, None]
@@ -135,7 +156,7 @@ class TransformersEncoder(nn.Module):
             inputs["attention_mask"] = mask.long()
         if segments is not None and "token_type_ids" in self.accepted:
             inputs["token_type_ids"] = padded(segments, 0)
-        return [states[mask] for states in self._computed(inputs, all_layers)]
+        return inputs, mask
 
     def _computed(self, inputs: dict[str, Any], all_layers: bool) -> list[Tensor]:
         kind = inputs["input_ids"].device.type
@@ -153,6 +174,23 @@ class TransformersEncoder(nn.Module):
         segments = torch.zeros_like(tokens.ids)
         segments[tokens.offsets[1:][tokens.lengths > 0] - 1] = 2
         return segments
+
+
+class TransformersClassifier(TransformersEncoder):
+    """Packed tokens of pairs → a score for each label, by a model of Transformers with its own head."""
+
+    def forward(self, tokens: PackedTokens) -> Tensor:
+        """(tokens,) → (pairs, labels), float32."""
+        lengths, counts = torch.unique_consecutive(tokens.lengths, return_counts=True)
+        runs = [(pairs, n) for n, pairs in zip(lengths.tolist(), counts.tolist(), strict=True) if n]
+        most_padding = MOST_PADDING if self.settings.model_type in READS_FIRST_TOKEN else 0
+        kind = tokens.ids.device.type
+        with torch.autocast(kind, enabled=False) if self.float32_only else nullcontext():
+            found = [
+                self.backbone(**inputs, return_dict=True).logits.float()
+                for inputs, _ in self._rows(tokens, runs, most_padding)
+            ]
+        return torch.cat(found)
 
 
 def batches(runs: Runs, most_padding: float) -> Iterator[Runs]:
@@ -174,10 +212,13 @@ def changes_itself(config: Any) -> bool:
     return "longrope" in str(rope)
 
 
-def read_encoder(settings: OtherSettings, arrays: NamedArrays, config: Mapping[str, Any]) -> TransformersEncoder:
+def read_encoder(
+    settings: OtherSettings, arrays: NamedArrays, config: Mapping[str, Any], labels: int | None = None
+) -> TransformersEncoder:
     """The encoder that ``config``, its config.json, describes, with the weights ``arrays``, in float32.
 
-    No code of the checkpoint is run, and nothing is fetched.
+    With ``labels`` it has a head that gives so many scores; one that the checkpoint lacks is drawn anew. No code of the
+    checkpoint is run, and nothing is fetched.
 
     Raises:
         ImportError: Transformers is not installed.
@@ -198,21 +239,24 @@ def read_encoder(settings: OtherSettings, arrays: NamedArrays, config: Mapping[s
         try:
             described = transformers.CONFIG_MAPPING[model_type].from_dict(dict(config))
             described.use_cache = False
-            model_class = _model_class(described)
+            if labels is not None:
+                described.num_labels = labels
+                described.pad_token_id = settings.padding_id
+            model_class = _model_class(described) if labels is None else _classifier_class(described)
         except Exception as error:  # each configuration class checks in its own way
             raise ValueError(f"{config_file} describes no {model_type}: {_line(error)}") from error
-        if model_type in ENCODER_ONLY:
+        if model_type in ENCODER_ONLY and labels is None:
             described.is_encoder_decoder = False
         with about(arrays.origin):
             _check_total(described, model_class, arrays)
-        packed = model_type in PACKED and not changes_itself(described)
+        packed = labels is None and model_type in PACKED and not changes_itself(described)
         if packed:
             transformers.AttentionInterface.register(NAME, attention_by_text)
         try:
             backbone, report = model_class.from_pretrained(
                 None,
                 config=described,
-                state_dict=_state(model_type, arrays, model_class),
+                state_dict=_state(model_type if labels is None else "", arrays, model_class),
                 dtype=torch.float32,
                 # Transformers 4 leaves T5Gemma's softcap out of its quick attention.
                 attn_implementation=NAME if packed else "eager" if model_type == "t5gemma" else None,
@@ -222,11 +266,15 @@ def read_encoder(settings: OtherSettings, arrays: NamedArrays, config: Mapping[s
             )
         except Exception as error:
             raise ValueError(f"{arrays.origin} with its config.json makes no {model_type}: {_line(error)}") from error
-    _check(report, str(arrays.origin))
-    encoder = TransformersEncoder(settings, backbone)
+    if labels is None:
+        _check(report, str(arrays.origin))
+        encoder = TransformersEncoder(settings, backbone)
+    else:
+        _check_classifier(report, arrays.origin, backbone, is_classifier(config))
+        encoder = TransformersClassifier(settings, backbone)
     try:
         with torch.no_grad():
-            encoder(NOTHING)
+            encoder(NOTHING if labels is None else ONE_TOKEN)
     except Exception as error:  # a number of heads that does not divide the width, an activation that is none, …
         raise ValueError(f"{config_file} describes a {model_type} that computes nothing: {_line(error)}") from error
     return encoder
@@ -267,6 +315,13 @@ def _model_class(config: Any) -> Any:
     return found[0] if isinstance(found, list | tuple) else found
 
 
+def _classifier_class(config: Any) -> Any:
+    """The class of Transformers that scores texts."""
+    import transformers
+
+    return transformers.MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING[type(config)]
+
+
 def _encoder_arrays(model_type: str, arrays: Mapping[str, NDArray[Any]], model_class: Any) -> dict[str, NDArray[Any]]:
     """The arrays without those of a decoder; where the class is an encoder alone, under the names that it has."""
     if model_type not in ENCODER_ONLY:
@@ -303,6 +358,20 @@ def _check(report: Mapping[str, Any], origin: str) -> None:
         raise ValueError(f"{origin} lacks {len(missing)} of the arrays the model needs, such as {missing[0]}")
     if report["error_msgs"]:
         raise ValueError(f"{origin} cannot be read: {shortened(report['error_msgs'][0])}")
+
+
+def _check_classifier(report: Mapping[str, Any], origin: Path, backbone: Any, has_head: bool) -> None:
+    """As ``_check``, but for what the head lacks, or has for another number of labels: that begins anew."""
+    inside = f"{backbone.base_model_prefix}."
+    mismatched = {key if isinstance(key, str) else key[0]: key for key in report["mismatched_keys"]}
+    new = [name for name in (*report["missing_keys"], *mismatched) if not name.startswith(inside)]
+    if new and has_head:
+        logger.warning("%s has no %s that fits: it begins anew", origin, ", ".join(sorted(new)))
+    left = {
+        "mismatched_keys": [key for name, key in mismatched.items() if name not in new],
+        "missing_keys": [name for name in report["missing_keys"] if name not in new],
+    }
+    _check({**report, **left}, str(origin))
 
 
 @contextmanager

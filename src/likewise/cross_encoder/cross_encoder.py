@@ -1,0 +1,350 @@
+"""The cross-encoder: both sentences at once, a score for the pair."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from likewise import models
+from likewise.arguments import only, refuse_pickles, refuse_unsupported
+from likewise.checkpoint.locate import locate
+from likewise.checkpoint.model_card import DataSet, Score, TrainingFacts
+from likewise.checkpoint.model_settings import ModelSettings
+from likewise.cross_encoder.activation import activation_of, stored_activation
+from likewise.cross_encoder.pairs import PairTemplate, joined, pair_template, pairs_of
+from likewise.cross_encoder.reading import read_cross_encoder
+from likewise.cross_encoder.saving import save_cross_encoder
+from likewise.engine import dtype_name
+from likewise.engine.live import LiveModel
+from likewise.model import Model
+from likewise.progress import with_progress
+from likewise.saving import Card
+from likewise.tokens import TokenBatch, batches_by_length, texts_of
+
+if TYPE_CHECKING:
+    import torch
+
+logger = logging.getLogger(__name__)
+
+TOKEN_BUDGET = 2048  # tokens computed together, as in SentenceTransformer
+Pair = Sequence[str]
+
+
+class CrossEncoder(Model):
+    """A model that reads two texts at once and scores them: how alike they are, whether one answers the other.
+
+    ``model_name_or_path`` is a folder or a name on the Hugging Face Hub, a plain one among the models of
+    "cross-encoder". An encoder without a classification head gets a new one with ``num_labels`` labels, by default 1.
+    ``activation_fn`` makes scores of the last layer's numbers: by default what the checkpoint says, else the sigmoid
+    for one label and nothing for several.
+
+    Raises:
+        FileNotFoundError: There is no such model, or a file of it is missing.
+        ValueError: A file is damaged, or an argument asks for what is not supported; the message says what to do.
+    """
+
+    def __init__(
+        self,
+        model_name_or_path: str | os.PathLike[str],
+        num_labels: int | None = None,
+        max_length: int | None = None,
+        activation_fn: Callable[[Any], Any] | None = None,
+        device: str | torch.device | None = None,
+        *,
+        prompts: Mapping[str, str] | None = None,
+        default_prompt_name: str | None = None,
+        cache_folder: str | os.PathLike[str] | None = None,
+        trust_remote_code: bool = False,
+        revision: str | None = None,
+        local_files_only: bool = False,
+        token: bool | str | None = None,
+        model_kwargs: Mapping[str, Any] | None = None,
+        processor_kwargs: Mapping[str, Any] | None = None,
+        tokenizer_kwargs: Mapping[str, Any] | None = None,
+        config_kwargs: Mapping[str, Any] | None = None,
+        model_card_data: object = None,
+        backend: str = "torch",
+        dtype: str | torch.dtype = "auto",
+        engine: Literal["auto", "torch"] = "auto",
+        default_activation_function: Callable[[Any], Any] | None = None,
+    ):
+        refuse_unsupported(trust_remote_code, None, model_card_data, backend, engine)
+        chosen_dtype = dtype_name(only(model_kwargs, "model_kwargs", ("dtype", "torch_dtype")) or dtype)
+        self.name = os.fspath(model_name_or_path)
+        location = locate(self.name, cache_folder, revision, local_files_only, token, organisation="cross-encoder")
+        checkpoint = read_cross_encoder(location, num_labels, config_kwargs or {})
+        self._chain = checkpoint.chain
+        live = LiveModel(models.Routes({"": self._chain}), None if device is None else str(device), chosen_dtype)
+        super().__init__(live, checkpoint.settings, prompts, default_prompt_name)
+        limit = only(processor_kwargs or tokenizer_kwargs, "processor_kwargs", ("model_max_length",))
+        if (limit := max_length or limit) is not None:
+            self.max_seq_length = limit
+        given = activation_fn or default_activation_function
+        self._activation_fn = given  # made when it is first wanted, for that takes torch
+        self._stored_activation = checkpoint.activation
+        self._template: PairTemplate | None = None
+
+    # Scoring
+
+    def predict(
+        self,
+        inputs: Pair | Iterable[Pair] | None = None,
+        prompt_name: str | None = None,
+        prompt: str | None = None,
+        batch_size: int | None = None,
+        show_progress_bar: bool | None = None,
+        activation_fn: Callable[[Any], Any] | None = None,
+        apply_softmax: bool | None = False,
+        convert_to_numpy: bool = True,
+        convert_to_tensor: bool = False,
+        device: str | torch.device | None = None,
+        pool: None = None,
+        chunk_size: None = None,
+        *,
+        token_budget: int = TOKEN_BUDGET,
+        sentences: Pair | Iterable[Pair] | None = None,
+        activation_fct: Callable[[Any], Any] | None = None,
+    ) -> Any:
+        """Score one pair of texts, or each of an iterable of pairs, in their order.
+
+        Several pairs give an array of float32, (pairs,) with one label and (pairs, labels) with several; one pair gives
+        its row. ``convert_to_tensor=True`` gives a tensor on the model's device, ``convert_to_numpy=False`` a list of
+        tensors. ``apply_softmax`` makes the scores of several labels sum to 1. ``prompt``, or the prompt called
+        ``prompt_name``, is put before the first text of each pair.
+
+        Pairs are sorted by their number of tokens and computed without padding in batches of at most ``token_budget``
+        tokens, and of at most ``batch_size`` pairs where that is given; neither changes the scores. Of a pair over
+        ``max_seq_length`` tokens the longer text loses its end; how many were cut is logged as a warning.
+
+        Raises:
+            TypeError: What is no pair of texts; the message names its position.
+            ValueError: An argument is not right, or a text cannot be written as UTF-8.
+        """
+        inputs = inputs if sentences is None else sentences
+        if pool is not None or chunk_size is not None or isinstance(device, list):
+            raise ValueError(
+                "scoring in several processes is not there yet; leave pool, chunk_size and device lists out"
+            )
+        for name, number in {"batch_size": batch_size, "token_budget": token_budget}.items():
+            if number is not None and not (isinstance(number, int | np.integer) and number >= 1):
+                raise ValueError(f"{name} must be a whole number, 1 or more, not {number!r}")
+        if device is not None:
+            self.to(device)
+        is_single, pairs = pairs_of(inputs)
+        if show_progress_bar is None:
+            show_progress_bar = logger.isEnabledFor(logging.INFO)
+        prompt = self._resolved_prompt(prompt, prompt_name)
+        logits = self._logits(pairs, prompt, token_budget, batch_size, show_progress_bar)
+        import torch
+
+        scores = (activation_fn or activation_fct or self.activation_fn)(torch.from_numpy(logits))
+        if self.num_labels == 1:
+            scores = scores.squeeze(-1)
+        elif apply_softmax and len(pairs):
+            scores = scores.softmax(-1)
+        if convert_to_tensor:
+            rows = scores.to(self.device)
+        elif convert_to_numpy:
+            rows = scores.numpy() if len(pairs) else np.empty(0, dtype=np.float32)
+        else:
+            rows = list(scores)
+        return rows[0] if is_single else rows
+
+    def rank(
+        self,
+        query: str | Sequence[str],
+        documents: Sequence[str] | Sequence[Sequence[str]],
+        top_k: int | None = None,
+        return_documents: bool = False,
+        prompt_name: str | None = None,
+        prompt: str | None = None,
+        batch_size: int | None = None,
+        show_progress_bar: bool | None = None,
+        activation_fn: Callable[[Any], Any] | None = None,
+        device: str | torch.device | None = None,
+        pool: None = None,
+        chunk_size: None = None,
+        *,
+        token_budget: int = TOKEN_BUDGET,
+    ) -> Any:
+        """The ``documents`` that fit ``query`` best, best first: ``[{"corpus_id": 3, "score": 0.9}, …]``.
+
+        At most ``top_k`` of them, with their "text" where ``return_documents`` is set. Several queries give a list for
+        each; ``documents`` is then one list for all of them, or a list for each query.
+
+        Raises:
+            ValueError: The model has several labels, or there is not one list of documents for each query.
+        """
+        if self.num_labels != 1:
+            raise ValueError(f"rank needs a model with one label, and this one has {self.num_labels}; use predict")
+        queries = [query] if isinstance(query, str) else texts_of(query)
+        is_shared = isinstance(query, str) or not len(documents) or isinstance(documents[0], str)
+        lists = [texts_of(documents)] * len(queries) if is_shared else [texts_of(of_query) for of_query in documents]
+        if len(lists) != len(queries):
+            raise ValueError(f"there are {len(queries)} queries, but {len(lists)} lists of documents")
+        scores = self.predict(
+            [(one, text) for one, texts in zip(queries, lists, strict=True) for text in texts],
+            *(prompt_name, prompt, batch_size, show_progress_bar, activation_fn),
+            device=device,
+            pool=pool,
+            chunk_size=chunk_size,
+            token_budget=token_budget,
+        )
+        ends = np.cumsum([len(texts) for texts in lists])[:-1]
+        ranked = [
+            _ranked(texts, of_query, top_k, return_documents)
+            for texts, of_query in zip(lists, np.split(scores, ends), strict=True)
+        ]
+        return ranked[0] if isinstance(query, str) else ranked
+
+    def tokenize(self, inputs: Iterable[Pair], prompt: str | None = None) -> TokenBatch:
+        """The pairs as packed tokens, cut to ``max_seq_length``; nothing is padded."""
+        pairs = pairs_of(inputs)[1]
+        texts: dict[str, int] = {}  # each different text is tokenised once: a query stands before many documents
+        sides = [
+            np.array([texts.setdefault(text, len(texts)) for text in side], dtype=np.intp)
+            for side in ([(prompt or "") + first for first, _ in pairs], [second for _, second in pairs])
+        ]
+        tokens = self.tokenize_texts(list(texts))
+        return joined(tokens.take(sides[0]), tokens.take(sides[1]), self.pair_template, self.max_seq_length)
+
+    def tokenize_texts(self, texts: Sequence[str]) -> TokenBatch:
+        """The texts as packed tokens without special ones, for ``pairs.joined``; none longer than a pair can be."""
+        return self._source.tokenize_parts(texts)
+
+    # What it is
+
+    @property
+    def num_labels(self) -> int:
+        """How many scores a pair gets."""
+        return self._chain.dimension
+
+    @property
+    def activation_fn(self) -> Callable[[Any], Any]:
+        """What makes scores of the last layer's numbers: a torch module, or any function of a tensor."""
+        if self._activation_fn is None:
+            self._activation_fn = activation_of(self._stored_activation, self.num_labels)
+        return self._activation_fn
+
+    @activation_fn.setter
+    def activation_fn(self, function: Callable[[Any], Any]) -> None:
+        self._activation_fn = function
+
+    default_activation_function = activation_fn  # the older name
+
+    @property
+    def tokenizer(self) -> Any:
+        """The tokenizer, of the tokenizers library."""
+        return self._source.tokenizer
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """What config.json says."""
+        return self._source.config
+
+    @property
+    def max_seq_length(self) -> int:
+        """The limit of a pair in tokens, special ones included."""
+        return self._source.max_seq_length
+
+    @max_seq_length.setter
+    def max_seq_length(self, limit: int) -> None:
+        longest = self._source.settings.longest
+        if not 1 <= limit <= longest:
+            raise ValueError(f"max_length must be between 1 and {longest}, the positions of this model, not {limit}")
+        self._source.max_seq_length = limit
+
+    max_length = max_seq_length  # the older name
+
+    @property
+    def pair_template(self) -> PairTemplate:
+        """The special tokens around two texts."""
+        if self._template is None:
+            self._template = pair_template(self.tokenizer, self._source.has_segments)
+        return self._template
+
+    def __repr__(self) -> str:
+        lines = [*map(repr, self._chain.modules), f"activation: {self.activation_fn!r}", f"engine: {self._live!r}"]
+        return "CrossEncoder(\n  " + "\n  ".join(lines) + "\n)"
+
+    # Saving
+
+    def save_pretrained(
+        self,
+        path: str | os.PathLike[str],
+        model_name: str | None = None,
+        create_model_card: bool = True,
+        train_datasets: Sequence[str] | None = None,
+        safe_serialization: bool = True,
+        *,
+        dtype: str | None = None,
+        training: TrainingFacts | None = None,
+        scores: Sequence[Score] | None = None,
+    ) -> None:
+        """Write the model into the folder ``path``, whole or not at all, as every sentence-transformers reads it.
+
+        Transformers reads it too, and so do inference servers. Weights are stored in ``dtype``; without it as the
+        checkpoint has them, or in float32 once the network is the model. The other arguments are those of
+        ``SentenceTransformer.save_pretrained``.
+
+        Raises:
+            ValueError: There is no such dtype, ``safe_serialization`` is off, or the activation is a function of your
+                own, which no file can hold.
+        """
+        refuse_pickles(safe_serialization)
+        if train_datasets and training is None:
+            training = TrainingFacts([DataSet(name, hub_id=name) for name in train_datasets])
+        settings = ModelSettings(
+            self.prompts,
+            self.default_prompt_name,
+            model_type="CrossEncoder",
+            activation_fn=stored_activation(self.activation_fn),
+        )
+        training, scores = training or self.training_facts, self.scores if scores is None else scores
+        card = Card(model_name, training, scores) if create_model_card else None
+        save_cross_encoder(self._chain, self._live, settings, path, dtype, card)
+
+    save = save_pretrained
+
+    # Inside
+
+    @property
+    def _source(self) -> models.Transformer:
+        source = self._chain.source
+        assert isinstance(source, models.Transformer)
+        return source
+
+    def _logits(
+        self, pairs: Sequence[Pair], prompt: str | None, token_budget: int, batch_size: int | None, shows_progress: bool
+    ) -> NDArray[np.float32]:
+        """The last layer's numbers, (pairs, labels)."""
+        logits = np.empty((len(pairs), self.num_labels), dtype=np.float32)
+        if not pairs:
+            return logits
+        tokens = self.tokenize(pairs, prompt)
+        if cut := int((tokens.full_lengths > tokens.lengths).sum()):
+            logger.warning(
+                "%d of %d pairs were longer than %d tokens and lost %d tokens in all",
+                *(cut, len(pairs), self.max_seq_length, int((tokens.full_lengths - tokens.lengths).sum())),
+            )
+        plan = list(batches_by_length(tokens.lengths, token_budget, batch_size))
+        found = self.engine.embed(tokens.take(chosen) for chosen in plan)
+        watched = with_progress(plan, tokens.lengths, "Scoring") if shows_progress else plan
+        for chosen, part in zip(watched, found, strict=True):
+            logits[chosen] = part
+        return logits
+
+
+def _ranked(
+    documents: Sequence[str], scores: NDArray[np.float32], top_k: int | None, has_text: bool
+) -> list[dict[str, Any]]:
+    order = np.argsort(-scores, kind="stable")[:top_k].tolist()
+    return [
+        {"corpus_id": place, "score": float(scores[place])} | ({"text": documents[place]} if has_text else {})
+        for place in order
+    ]
