@@ -89,7 +89,7 @@ def test_scores_are_transformers_own(tmp_path: Path, model_type: str, labels: in
 
 
 def test_modernberts_head_may_take_the_mean_and_have_biases(tmp_path: Path) -> None:
-    changes = {
+    changes: dict[str, Any] = {
         "classifier_pooling": "mean",
         "classifier_bias": True,
         "norm_bias": True,

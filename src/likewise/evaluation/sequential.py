@@ -5,12 +5,9 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from likewise.evaluation.evaluator import SentenceEvaluator
-
-if TYPE_CHECKING:
-    from likewise.sentence_transformer import SentenceTransformer
 
 
 def _last(scores: Sequence[float]) -> float:
@@ -32,7 +29,7 @@ class SequentialEvaluator(SentenceEvaluator):
 
     def __call__(
         self,
-        model: SentenceTransformer,
+        model: Any,
         output_path: str | os.PathLike[str] | None = None,
         epoch: float = -1,
         steps: int = -1,
