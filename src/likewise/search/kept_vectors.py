@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from likewise.files import whole_file
+from likewise.models import Transformer
 
 if TYPE_CHECKING:
     from likewise.sentence_transformer import SentenceTransformer
@@ -62,7 +63,7 @@ def key_of(model: SentenceTransformer, texts: Sequence[str], *settings: object) 
 
 def _has_adapters_off(model: SentenceTransformer, module: Any) -> bool:
     """Whether LoRA adapters are disabled, which the merged weights do not show."""
-    if not model.live.has_network:
+    if not model.live.has_network or not isinstance(module, Transformer):
         return False
     from likewise.network.adapted_layers import adapters_of
     from likewise.network.adapters import is_enabled
