@@ -9,25 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from likewise.losses.columns import Column
+from likewise.losses.columns import AnyColumn, Column, ListColumn
 from likewise.tokens import texts_of
 
 if TYPE_CHECKING:
     from likewise.cross_encoder.cross_encoder import CrossEncoder
-
-
-@dataclass(frozen=True, slots=True)
-class ListColumn:
-    """One column of a batch: several texts of each row."""
-
-    texts: Column  # of all rows, one row's behind the other's
-    counts: NDArray[np.int64]  # (rows,), the texts of each
-
-    def __len__(self) -> int:
-        return len(self.counts)
-
-
-AnyColumn = Column | ListColumn
 
 
 def column_of(

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from likewise.cross_encoder.losses.columns import AnyColumn, ListColumn, column_of
 from likewise.cross_encoder.pairs import joined
 from likewise.losses.columns import Column, computed_by_length
-from likewise.losses.loss import Loss, name_of
+from likewise.losses.loss import Loss
 from likewise.tokens import TokenBatch, concatenated
 
 if TYPE_CHECKING:
@@ -139,5 +139,5 @@ class CrossEncoderLoss(Loss):
 
 
 def kind_of(part: Callable[..., Any]) -> str:
-    """What an activation is called on the model card."""
-    return type(part).__name__ if isinstance(part, nn.Module) else name_of(part)
+    """What an activation or a weight is called on the model card: its own name, or that of its class."""
+    return getattr(part, "__name__", type(part).__name__)
