@@ -19,6 +19,7 @@ from likewise.readers import InputExample
 from likewise.search.hard_negatives import mine_hard_negatives
 from tests.peer.negative_cases import CORPUS, PAIRS, FixedCrossEncoder, MiningModel
 
+GUIDE = Path(__file__).parents[2] / "docs" / "guides" / "hard-negatives.md"
 QUERIES = ["tea one", "rain one", "tea one", "music one"]
 POSITIVES = ["tea black", "rain heavy", "tea green", "music loud"]
 ROWS = {"query": QUERIES, "answer": POSITIVES}
@@ -37,6 +38,12 @@ def columns(**arguments: Any) -> dict[str, list[Any]]:
 
 def test_it_is_where_the_incumbent_has_it() -> None:
     assert util.mine_hard_negatives is search.mine_hard_negatives is mine_hard_negatives
+
+
+def test_the_guide_prints_what_it_says(minilm_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, printed = re.findall(r"```(?:python)?\n(.*?)```\n", GUIDE.read_text(encoding="utf-8"), re.DOTALL)
+    exec(code, {})
+    assert capsys.readouterr().out.endswith(printed)
 
 
 # The forms of the result

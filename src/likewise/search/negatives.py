@@ -35,7 +35,7 @@ class NegativeRules:
     is ranked from 0; ``num_negatives`` come from the ranks ``range_min`` up to, but without, ``range_max``: the "top"
     ones, or "random" ones, drawn with ``seed``. A margin is to the lowest score of the query's positives, p: a
     candidate's score s stays if s + ``absolute_margin`` ≤ p and s ≤ p - |p| · ``relative_margin`` (after NV-Retriever,
-    Moreira et al. 2024, section 3.2: "TopK-MarginPos" and "TopK-PercPos"). All is compared in float32.
+    Moreira et al. 2024: "TopK-MarginPos" and "TopK-PercPos"). All is compared in float32.
 
     Raises:
         ValueError: A number is out of range, or the strategy is not known.
