@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class BinaryCrossEntropyLoss(CrossEncoderLoss):
     """Mean cross-entropy of ``sigmoid(score)`` and the label, which is 1 or 0, or between them.
 
-    Nogueira & Cho 2019, https://arxiv.org/abs/1901.04085, equation 1, computed by ``torch.nn.BCEWithLogitsLoss``, to
+    Nogueira & Cho 2019, https://arxiv.org/abs/1901.04085, computed by ``torch.nn.BCEWithLogitsLoss``, to
     which ``kwargs`` go. Positives count ``pos_weight`` times.
 
     Raises:

@@ -112,5 +112,5 @@ class LambdaLoss(ListLoss):
 
 
 def _gain(labels: Tensor) -> Tensor:
-    """What documents add to the DCG before the discount (Burges et al. 2005, section 6)."""
+    """What documents add to the DCG before the discount."""
     return torch.exp2(labels.clamp(min=0)) - 1

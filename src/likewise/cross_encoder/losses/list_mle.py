@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 class ListMLELoss(PListMLELoss):
     """Mean over queries of the negative log-likelihood of the right order of their documents.
 
-    Xia et al. 2008, https://doi.org/10.1145/1390156.1390306, section 4.2. Documents are given in the right order, so
+    Xia et al. 2008, https://doi.org/10.1145/1390156.1390306. Documents are given in the right order, so
     their labels are not looked at; with ``respect_input_order=False`` the labels make the order. At most
     ``mini_batch_size`` pairs are computed together.
 

@@ -13,8 +13,8 @@ from likewise.cross_encoder.losses.lists import ListLoss, equally_long
 def list_net(scores: Tensor, labels: Tensor, counts: NDArray[np.integer]) -> Tensor:
     """Mean over lists of the cross-entropy between ``softmax(labels)`` and ``softmax(scores)``: a scalar.
 
-    Cao et al. 2007, https://doi.org/10.1145/1273496.1273513, section 5.2 with k = 1. ``scores`` and ``labels`` are
-    (documents,), lists end to end; ``counts`` is (lists,).
+    Cao et al. 2007, https://doi.org/10.1145/1273496.1273513, for the probability of being first. ``scores`` and
+    ``labels`` are (documents,), lists end to end; ``counts`` is (lists,).
     """
     entropies = [
         -(gold.softmax(dim=1) * own.log_softmax(dim=1)).sum() for own, gold in equally_long(scores, labels, counts)

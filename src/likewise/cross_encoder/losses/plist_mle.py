@@ -29,7 +29,7 @@ Weights = Callable[
 class PListMLELambdaWeight:
     """How much each rank counts in a PListMLELoss: ``2 ** (documents - rank) - 1``, or what ``rank_discount_fn`` says.
 
-    Lan et al. 2014, Position-Aware ListMLE (UAI), section 4. For more than 127 documents all weights of a list are
+    Lan et al. 2014, Position-Aware ListMLE (UAI). For more than 127 documents all weights of a list are
     divided by the same power of two.
     """
 
@@ -57,9 +57,9 @@ def plist_mle(
 ) -> Tensor:
     """Mean over lists of the negative log-likelihood of the right order: a scalar.
 
-    Xia et al. 2008, https://doi.org/10.1145/1390156.1390306, section 4.2: the right documents are drawn one by one, by
+    Xia et al. 2008, https://doi.org/10.1145/1390156.1390306: the right documents are drawn one by one, by
     the softmax over those that are left. With ``weights``, each draw counts so much, of 1 for all of a list (Lan et al.
-    2014, Position-Aware ListMLE, section 4). ``scores`` and ``labels`` are (documents,), lists end to end; ``counts``
+    2014, Position-Aware ListMLE). ``scores`` and ``labels`` are (documents,), lists end to end; ``counts``
     is (lists,). The right order is the one in which they are, or that of the labels, highest first.
     """
     sums = []
@@ -77,7 +77,7 @@ def plist_mle(
 class PListMLELoss(ListLoss):
     """Mean over queries of the negative log-likelihood of the right order of their documents, by rank weighted.
 
-    Lan et al. 2014, Position-Aware ListMLE (UAI), section 4. Documents are given in the right order, so their labels
+    Lan et al. 2014, Position-Aware ListMLE (UAI). Documents are given in the right order, so their labels
     are not looked at; with ``respect_input_order=False`` the labels make the order. ``lambda_weight`` says how much
     each rank counts, None that all do fully. At most ``mini_batch_size`` pairs are computed together.
 
