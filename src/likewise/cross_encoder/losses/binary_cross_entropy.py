@@ -36,7 +36,7 @@ class BinaryCrossEntropyLoss(CrossEncoderLoss):
         super().__init__(model, activation_fn)
         self.pos_weight = None if pos_weight is None else float(pos_weight)
         weight = None if pos_weight is None else torch.as_tensor(pos_weight)
-        self.loss_fct = nn.BCEWithLogitsLoss(pos_weight=weight, **kwargs)
+        self.loss_fct = nn.BCEWithLogitsLoss(pos_weight=weight, **kwargs).to(self.network.device)
 
     def from_scores(self, scores: Tensor, labels: Tensor | None = None) -> Tensor:
         """(rows, 1) and (rows,) → a scalar."""

@@ -34,7 +34,7 @@ class CrossEntropyLoss(CrossEncoderLoss):
                 f"CrossEntropyLoss needs a model with a score for each class, but this one has {model.num_labels}; "
                 "make it with CrossEncoder(…, num_labels=2) or more, or use BinaryCrossEntropyLoss for yes or no"
             )
-        self.loss_fct = nn.CrossEntropyLoss(**kwargs)
+        self.loss_fct = nn.CrossEntropyLoss(**kwargs).to(self.network.device)
 
     def from_scores(self, scores: Tensor, labels: Tensor | None = None) -> Tensor:
         """(rows, classes) and (rows,) or (rows, classes) → a scalar.
