@@ -35,6 +35,20 @@ class Column:
         return len(self.texts)
 
 
+@dataclass(frozen=True, slots=True)
+class ListColumn:
+    """One column of a batch: several texts of each row."""
+
+    texts: Column  # of all rows, one row's behind the other's
+    counts: NDArray[np.int64]  # (rows,), the texts of each
+
+    def __len__(self) -> int:
+        return len(self.counts)
+
+
+AnyColumn = Column | ListColumn
+
+
 def column_of(
     model: SentenceTransformer, texts: Sequence[str], prompt: str | None = None, task: str | None = None
 ) -> Column:

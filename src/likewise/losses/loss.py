@@ -40,6 +40,7 @@ class Loss(nn.Module):
 
     needs: Needs
     draws_negatives_from_batch: bool = False  # then rows of a batch must not be grouped by length
+    takes_lists: bool = False  # whether the second column holds a list of texts in each row
     takes_any_width: bool = True  # whether from_embeddings does: MatryoshkaLoss gives it the first dimensions alone
 
     def __init__(self, model: SentenceTransformer):

@@ -11,9 +11,9 @@ from torch import Tensor
 
 from likewise.cross_encoder import losses
 from likewise.cross_encoder.cross_encoder import CrossEncoder
-from likewise.cross_encoder.losses.columns import ListColumn, column_of
+from likewise.cross_encoder.losses.columns import column_of
 from likewise.cross_encoder.losses.multiple_negatives_ranking import documents_of_other_rows
-from likewise.losses.columns import Column
+from likewise.losses.columns import Column, ListColumn
 
 QUERIES = ["the kettle is boiling", "we walked to the station in the rain", "music"]
 DOCUMENTS = [
@@ -123,6 +123,20 @@ def test_the_mini_batch_bounds_the_pairs_computed_together(model: CrossEncoder) 
         losses.LambdaLoss(model)([QUERIES, LISTS], GRADES)
         losses.CachedMultipleNegativesRankingLoss(model, None, mini_batch_size=5)([QUERIES, DOCUMENTS])
     assert sizes == [4, 2, 6, 5, 4]
+
+
+def test_replayed_chunks_are_computed_twice_and_not_remembered(model: CrossEncoder) -> None:
+    sizes: list[int] = []
+    model.network.register_forward_pre_hook(lambda _, inputs: sizes.append(len(inputs[0])))
+    losses.CachedMultipleNegativesRankingLoss(model, None, mini_batch_size=5)([QUERIES, DOCUMENTS]).backward()
+    assert sizes == [5, 4, 5, 4]
+    sizes.clear()
+    loss = losses.ListNetLoss(model)
+    loss([QUERIES, LISTS], GRADES).backward()
+    assert sizes == [6]
+    loss.replays = True  # as a run with gradient_checkpointing asks for
+    loss([QUERIES, LISTS], GRADES).backward()
+    assert sizes == [6, 6, 6]
 
 
 @pytest.mark.parametrize(

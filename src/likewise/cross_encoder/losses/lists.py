@@ -10,9 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from likewise.cross_encoder.losses.columns import AnyColumn, ListColumn
 from likewise.cross_encoder.losses.loss import Activation, CrossEncoderLoss
-from likewise.losses.columns import Column
+from likewise.losses.columns import AnyColumn, Column, ListColumn
 from likewise.losses.loss import Needs
 from likewise.tokens import offsets_of
 

@@ -10,9 +10,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from likewise.cross_encoder.losses.columns import AnyColumn, ListColumn, column_of
+from likewise.cross_encoder.losses.columns import column_of
 from likewise.cross_encoder.pairs import joined
-from likewise.losses.columns import Column, computed_by_length
+from likewise.losses.columns import AnyColumn, Column, ListColumn, computed_by_length
 from likewise.losses.loss import Loss
 from likewise.tokens import TokenBatch, concatenated
 
