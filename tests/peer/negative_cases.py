@@ -116,6 +116,14 @@ def cases() -> dict[str, dict[str, Any]]:
         "anchor_column_name": "question",
         "positive_column_name": "answer",
     }
+    repeated = {name: column + column[:1] * 9 for name, column in PAIRS.items()}  # rows count, not different positives
+    found["a repeated row"] = {
+        "dataset": repeated,
+        "corpus": CORPUS,
+        "range_max": 8,
+        "max_score": 0.5,
+        "output_format": "labeled-list",
+    }
     found["prompts"] = {"dataset": PAIRS, "query_prompt": "ask: ", "corpus_prompt": "told: "}
     found["older spellings"] = {"dataset": PAIRS, "as_triplets": False}
     found["older scores"] = {"dataset": PAIRS, "output_format": "n-tuple-scores"}

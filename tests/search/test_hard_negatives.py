@@ -17,7 +17,7 @@ import torch
 from likewise import search, util
 from likewise.readers import InputExample
 from likewise.search.hard_negatives import mine_hard_negatives
-from tests.peer.negative_cases import CORPUS, PAIRS, FixedCrossEncoder, MiningModel
+from tests.peer.negative_cases import CORPUS, FORMATS, PAIRS, SEVERAL, FixedCrossEncoder, MiningModel
 
 GUIDE = Path(__file__).parents[2] / "docs" / "guides" / "hard-negatives.md"
 QUERIES = ["tea one", "rain one", "tea one", "music one"]
@@ -99,6 +99,21 @@ def test_all_forms_hold_the_same_negatives() -> None:
         expected += [(query, negative, 0) for negative in negatives]
     assert list(zip(*labelled.values(), strict=True)) == expected
     assert list(labelled) == ["query", "answer", "label"]
+
+
+def test_positives_stand_in_the_order_of_the_rows() -> None:
+    found = columns(corpus=["tea green", *MORE], output_format="labeled-pair")
+    of_tea = [answer for query, answer in zip(found["query"], found["answer"], strict=True) if query == "tea one"]
+    assert of_tea[:2] == ["tea black", "tea green"]
+
+
+@pytest.mark.parametrize("output_format", FORMATS)
+def test_the_blocks_change_nothing(output_format: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings: dict[str, Any] = {"dataset": SEVERAL, "corpus": CORPUS, "output_format": output_format}
+    settings |= {"output_scores": True, "max_score": 0.5}
+    whole = columns(**settings)
+    monkeypatch.setattr("likewise.search.negatives.QUERIES_IN_BLOCK", 4)
+    assert columns(**settings) == whole
 
 
 def test_the_columns_are_plain_texts_and_numbers() -> None:

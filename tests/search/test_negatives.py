@@ -1,5 +1,6 @@
 """Mining on vectors: the negatives that remain when each query is scored with each passage, and each rule is asked."""
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -26,8 +27,8 @@ def by_hand(
     rules: NegativeRules,
     most: int,
     judged: NDArray[np.float64] | None,
-) -> list[tuple[Ranked, int]]:
-    """For each query, all that may be taken, best first, and how many candidates there were.
+) -> tuple[list[Ranked], Counter[str]]:
+    """For each query, all that may be taken, best first; how many candidates there were, and each rule removed.
 
     scores and judged (queries, corpus): of the model, and of what scores anew.
     """
@@ -36,30 +37,31 @@ def by_hand(
     times = 10 if any(limit is not None for limit in limits) else 1
     last = rules.range_min + times * rules.num_negatives + most if rules.range_max is None else rules.range_max
     found = []
+    counts: Counter[str] = Counter()
     for query, row in enumerate(scores):
         own = {int(passage) for of, passage in positives if of == query}
         candidates = sorted(range(len(row)), key=lambda passage: (-row[passage], passage))[: last + most]
         final = row if judged is None else judged[query]
         lowest = min(final[passage] for passage in own)
         left: Ranked = []
-        asked = 0
         for passage in candidates:
             score = final[passage]
             if passage in own and not rules.include_positives:
                 continue
-            asked += 1
+            counts["candidates"] += 1
             if rules.absolute_margin is not None and score + rules.absolute_margin > lowest:
-                continue
-            if rules.relative_margin is not None and score > lowest - abs(lowest) * rules.relative_margin:
-                continue
-            if rules.max_score is not None and score > rules.max_score:
-                continue
-            if rules.min_score is not None and score < rules.min_score:
-                continue
-            left.append((float(score), passage))
+                counts["absolute_margin"] += 1
+            elif rules.relative_margin is not None and score > lowest - abs(lowest) * rules.relative_margin:
+                counts["relative_margin"] += 1
+            elif rules.max_score is not None and score > rules.max_score:
+                counts["max_score"] += 1
+            elif rules.min_score is not None and score < rules.min_score:
+                counts["min_score"] += 1
+            else:
+                left.append((float(score), passage))
         left.sort(key=lambda item: -item[0])  # keeps the candidates' order where scores are equal
-        found.append((left[rules.range_min : last], asked))
-    return found
+        found.append(left[rules.range_min : last])
+    return found, counts
 
 
 def taken(blocks: list[Negatives]) -> list[Ranked]:
@@ -113,15 +115,17 @@ def test_the_negatives_are_those_that_the_rules_leave(
         patch.setattr(negatives, "QUERIES_IN_BLOCK", at_once)
         patch.setattr(negatives, "QUERIES_AT_ONCE", 2 * at_once)
         blocks = list(mine_negatives(left, right, positives, rules, "dot", rescore, most))
-    expected = by_hand(left.astype(np.float64) @ right.T.astype(np.float64), positives, rules, most, judged)
+    expected, counts = by_hand(left.astype(np.float64) @ right.T.astype(np.float64), positives, rules, most, judged)
     found = taken(blocks)
-    for ours, (window, _) in zip(found, expected, strict=True):
+    for ours, window in zip(found, expected, strict=True):
         if rules.sampling_strategy == "top":
             assert ours == window[: rules.num_negatives]
         else:
             assert len(ours) == min(rules.num_negatives, len(window))
             assert [item for item in window if item in ours] == ours
-    assert sum(block.candidates for block in blocks) == sum(asked for _, asked in expected)
+    assert sum(block.candidates for block in blocks) == counts["candidates"]
+    for rule in ("absolute_margin", "relative_margin", "max_score", "min_score"):
+        assert sum(block.removed.get(rule, 0) for block in blocks) == counts[rule]
     final = left @ right.T if judged is None else judged
     np.testing.assert_array_equal(np.concatenate([block.positives for block in blocks]), positives)
     scores = np.concatenate([block.positive_scores for block in blocks])
@@ -137,11 +141,8 @@ def test_the_negatives_by_cosine_are_those_in_float64(seed: int, margin: float, 
     rules = NegativeRules(absolute_margin=margin, relative_margin=relative, range_min=1)
     left, right = (vectors.astype(np.float64) for vectors in (queries, corpus))
     table = (left @ right.T) / np.linalg.norm(left, axis=1)[:, None] / np.linalg.norm(right, axis=1)
-    for ours, (window, _) in zip(
-        taken(list(mine_negatives(queries, corpus, positives, rules))),
-        by_hand(table, positives, rules, 1, None),
-        strict=True,
-    ):
+    expected, _ = by_hand(table, positives, rules, 1, None)
+    for ours, window in zip(taken(list(mine_negatives(queries, corpus, positives, rules))), expected, strict=True):
         assert [index for _, index in ours] == [index for _, index in window[:3]]
         np.testing.assert_allclose([score for score, _ in ours], [score for score, _ in window[:3]], atol=1e-6)
 
@@ -170,6 +171,24 @@ def test_scores_of_pairs_are_those_of_the_search() -> None:
         np.testing.assert_array_equal(pairs, scores.ravel())
     distances = scores_of_pairs(queries, corpus, rows, columns.ravel(), SimilarityFunction.MANHATTAN)
     np.testing.assert_allclose(distances, manhattan_sim(queries, corpus)[rows, columns.ravel()], rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "is_rescored", "last"),
+    [
+        ({}, False, 2 + 3 + 4),
+        ({"min_score": 0.5}, False, 2 + 3 + 4),
+        ({"min_score": 0.5}, True, 2 + 30 + 4),
+        ({"max_score": 0.5}, False, 2 + 30 + 4),
+        ({"absolute_margin": 0.0}, False, 2 + 30 + 4),
+        ({"relative_margin": 0.0}, False, 2 + 30 + 4),
+        ({"relative_margin": 0.0, "range_max": 7}, True, 7),
+    ],
+)
+def test_there_are_more_candidates_where_rules_remove_the_nearest(
+    arguments: dict[str, Any], is_rescored: bool, last: int
+) -> None:
+    assert NegativeRules(range_min=2, **arguments).last_rank(4, is_rescored) == last
 
 
 def random_case() -> tuple[Any, Any, NDArray[np.int64]]:
@@ -223,7 +242,7 @@ def test_each_pair_is_scored_anew_once() -> None:
 def test_memory_does_not_grow_with_the_queries(monkeypatch: pytest.MonkeyPatch) -> None:
     import tracemalloc
 
-    monkeypatch.setattr(negatives, "CANDIDATES_AT_ONCE", 40 * 512)
+    monkeypatch.setattr(negatives, "CANDIDATES_AT_ONCE", 401 * 512)
     random = np.random.default_rng(0)
     corpus = random.normal(size=(20_000, 8)).astype(np.float16)
     peaks = []
@@ -231,7 +250,7 @@ def test_memory_does_not_grow_with_the_queries(monkeypatch: pytest.MonkeyPatch) 
         queries = random.normal(size=(count, 8)).astype(np.float16)
         positives = np.stack([np.arange(count)] * 2, axis=1)
         tracemalloc.start()
-        for _ in mine_negatives(queries, corpus, positives, NegativeRules(max_score=0.9)):
+        for _ in mine_negatives(queries, corpus, positives, NegativeRules(range_max=400)):
             pass
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()

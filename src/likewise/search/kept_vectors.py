@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from likewise.files import whole_file
-from likewise.models import Transformer
 
 if TYPE_CHECKING:
     from likewise.sentence_transformer import SentenceTransformer
@@ -44,7 +43,7 @@ def key_of(model: SentenceTransformer, texts: Sequence[str], *settings: object) 
     def add(*values: object) -> None:
         digest.update(repr(values).encode("utf-8", "surrogatepass"))
 
-    add(model.prompts, model.default_prompt_name, model.truncate_dim, model.max_seq_length, model.dtype, settings)
+    add(model.prompts, model.default_prompt_name, model.truncate_dim, model.dtype, settings)
     router = model.live.routes.router
     add(router and (sorted(map(repr, router.mappings.items())), router.default_route))
     for route, chain in model.live.routes.chains.items():
@@ -52,24 +51,13 @@ def key_of(model: SentenceTransformer, texts: Sequence[str], *settings: object) 
         modules: Any = chain.modules  # a bi-encoder's all have files
         for module in modules:
             files = module.files(model.live.arrays(module), "legacy")
-            add(files.kind, files.json, files.texts, _has_adapters_off(model, module))
+            add(files.kind, files.json, files.texts)
             for name, array in sorted(files.arrays.items()):
                 add(name, array.dtype.str, array.shape)
                 digest.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
     for text in texts:
         add(text)
     return digest.hexdigest()
-
-
-def _has_adapters_off(model: SentenceTransformer, module: Any) -> bool:
-    """Whether LoRA adapters are disabled, which the merged weights do not show."""
-    if not model.live.has_network or not isinstance(module, Transformer):
-        return False
-    from likewise.network.adapted_layers import adapters_of
-    from likewise.network.adapters import is_enabled
-
-    part = model.live.part(module)
-    return bool(adapters_of(part)) and not is_enabled(part)
 
 
 def _write(file: Path, encode: Callable[[Sequence[str]], NDArray[Any]], texts: Sequence[str]) -> None:
