@@ -6,6 +6,8 @@ __version__ = "0.1.0"
 
 _HOME = {  # name → the file it is in
     "CrossEncoder": "cross_encoder.cross_encoder",
+    "CrossEncoderTrainer": "cross_encoder.trainer",
+    "CrossEncoderTrainingArguments": "cross_encoder.trainer",
     "EarlyStoppingCallback": "training.callbacks",
     "InputExample": "training.examples",
     "SentenceTransformer": "sentence_transformer",

@@ -40,7 +40,7 @@ MADE: dict[str, Any] = {  # name → one of each, that no call shall change
     "retrieval": InformationRetrievalEvaluator(QUERIES, CORPUS, {"q": {"d1"}}, name="n"),
     "reranking": RerankingEvaluator([SAMPLE], name="n"),
     "mining": ParaphraseMiningEvaluator(dict(enumerate(A)), [(0, 2)], name="n"),
-    "mse": MSEEvaluator(A, B, FixedModel(seed=1), name="n"),
+    "mse": MSEEvaluator(A, B, FixedModel(seed=1), name="n"),  # type: ignore[arg-type]
     "translation": TranslationEvaluator(A, B, name="n"),
 }
 
@@ -171,7 +171,7 @@ REFUSED: list[tuple[Any, str]] = [
     (lambda: RerankingEvaluator([SAMPLE], at_k=0), "at_k must be at least 1"),
     (lambda: ParaphraseMiningEvaluator({"a": "tea"}, []), "2 rows or more"),
     (lambda: MSEEvaluator(A, B), "needs teacher_model="),
-    (lambda: MSEEvaluator(A, B[:1], FixedModel()), "equally long"),
+    (lambda: MSEEvaluator(A, B[:1], FixedModel()), "equally long"),  # type: ignore[arg-type]
     (lambda: TranslationEvaluator(A, []), "equally long"),
     (lambda: LabelAccuracyEvaluator([InputExample(texts=["a", "b"], label=1)]), "needs softmax_model="),
     (lambda: LabelAccuracyEvaluator([InputExample(texts=["a", "b"], label=0.5)]), "whole numbers, but 0.5"),

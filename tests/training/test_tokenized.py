@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 
 from likewise import SentenceTransformer, models
 from likewise.encoding.embed import tokenize
-from likewise.losses.columns import Column, column_of
+from likewise.losses.columns import AnyColumn, Column, column_of
 from likewise.tokens import TokenBatch
 from likewise.training import tokenized
 from likewise.training.data import TrainingData, training_data
-from likewise.training.tokenized import TokenizedData, tokenized_data
+from likewise.training.tokenized import TokenizedColumn, TokenizedData, tokenized_data
 from tests.tiny_checkpoints import WORDS, tiny_encoder
 
 PROMPTS: list[Any] = [None, "the river: ", {"left": "rain "}, {"right": "tea: ", "left": "rain "}, {"left": ""}]
@@ -48,7 +48,9 @@ def check_batch(found: TokenBatch, expected: TokenBatch) -> None:
             assert ours.dtype == theirs.dtype
 
 
-def check(found: Column, expected: Column) -> None:
+def check(found: AnyColumn, expected: AnyColumn) -> None:
+    assert isinstance(found, Column)
+    assert isinstance(expected, Column)
     check_batch(found.tokens, expected.tokens)
     assert list(found.texts) == list(expected.texts)
     assert found.route == expected.route
@@ -74,8 +76,10 @@ def test_columns_of_rows_are_those_tokenised_afresh(
     for place, (column, ours) in enumerate(zip(data.columns, found.columns_of(chosen), strict=True)):
         prompt = prompts.get(column) if isinstance(prompts, dict) else prompts
         check(ours, column_of(model, [rows[row][place] for row in chosen], prompt))
+    whole = found.columns_of(np.arange(len(data)))
     lengths = [
-        sum(int(column.tokens.lengths[0]) for column in found.columns_of(np.array([r]))) for r in range(len(data))
+        sum(int(column.tokens.lengths[row]) for column in whole if isinstance(column, Column))
+        for row in range(len(data))
     ]
     assert found.lengths.tolist() == lengths
     assert found.lengths.dtype == np.int32
@@ -139,10 +143,13 @@ def test_the_cache_gives_the_same(
     again = tokenized_data(model_of(folder, include_prompt=include_prompt), DATA, "the ", cache=str(tmp_path / "cache"))
     same(again, expected, DATA)
     assert len(tokenised) == 2
-    ids = again.columns[0].tokens.ids
+    first, second = again.columns
+    assert isinstance(first, TokenizedColumn)
+    assert isinstance(second, TokenizedColumn)
+    ids = first.tokens.ids
     assert isinstance(ids, np.memmap)
     assert not ids.flags.writeable
-    assert again.columns[1].tokens is again.columns[0].tokens
+    assert second.tokens is first.tokens
 
 
 @pytest.mark.parametrize("change", ["texts", "order", "limit", "prompt", "marked prompt", "tokenizer", "boundaries"])

@@ -14,6 +14,7 @@ from likewise import EarlyStoppingCallback, SentenceTransformer, SentenceTransfo
 from likewise import SentenceTransformerTrainingArguments as Arguments
 from likewise.evaluation import EmbeddingSimilarityEvaluator
 from likewise.losses import CosineSimilarityLoss, MultipleNegativesRankingLoss, SoftmaxLoss
+from likewise.model import Model
 from likewise.training import checkpoints
 from likewise.training.callbacks import EVENTS, TrainerCallback
 from tests.training.conftest import classed_pairs, scored_pairs
@@ -31,7 +32,7 @@ def arguments(folder: Path, **changes: Any) -> Arguments:
     return Arguments(output_dir=str(folder), use_cpu=True, **(settings | changes))
 
 
-def weights(model: SentenceTransformer) -> dict[str, torch.Tensor]:
+def weights(model: Model) -> dict[str, torch.Tensor]:
     return {name: weight.detach().clone() for name, weight in model.network.named_parameters()}
 
 

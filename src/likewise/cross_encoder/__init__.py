@@ -2,7 +2,11 @@
 
 from importlib import import_module
 
-_HOME = {"CrossEncoder": "cross_encoder"}  # name → the file it is in
+_HOME = {  # name → the file it is in
+    "CrossEncoder": "cross_encoder",
+    "CrossEncoderTrainer": "trainer",
+    "CrossEncoderTrainingArguments": "trainer",
+}
 _ROOMS = ("evaluation", "losses")
 __all__ = [*_HOME, *_ROOMS]
 

@@ -108,30 +108,35 @@ def joined(left: TokenBatch, right: TokenBatch, template: PairTemplate, max_leng
             f"{template.special + 2} or more"
         )
     room = max_length - template.special
-    kept = kept_lengths(left.lengths, right.lengths, room)
-    offsets = offsets_of(kept[0] + kept[1] + template.special)
+    kept_left, kept_right = kept_lengths(left.lengths, right.lengths, room)
+    offsets = offsets_of(kept_left + kept_right + template.special)
     ids = np.empty(offsets[-1], dtype=np.int32)
-    kinds = iter(template.segments or ())
-    segments = None if template.segments is None else np.empty(offsets[-1], dtype=np.int32)
+    kinds = np.zeros(offsets[-1], dtype=np.int32)
     at = offsets[:-1].astype(np.int64)  # where the next token of each pair goes
-    for part in (template.before, (left, kept[0]), template.between, (right, kept[1]), template.after):
-        if isinstance(part, tuple) and isinstance(part[0], TokenBatch):
-            batch, lengths = part
-            within = np.arange(lengths.sum()) - np.repeat(offsets_of(lengths)[:-1], lengths)
-            places = np.repeat(at, lengths) + within
-            ids[places] = batch.ids[np.repeat(batch.offsets[:-1], lengths) + within]
-            at = at + lengths
-            if segments is not None:
-                segments[places] = next(kinds)
-            continue
-        for token in part:
-            ids[at] = token
-            if segments is not None:
-                segments[at] = next(kinds)
+
+    def put_special(tokens: Sequence[int], segments: Sequence[int]) -> None:
+        nonlocal at
+        for token, segment in zip(tokens, segments, strict=True):
+            ids[at], kinds[at] = token, segment
             at = at + 1
+
+    def put_texts(batch: TokenBatch, lengths: NDArray[np.int32], segment: int) -> None:
+        nonlocal at
+        within = np.arange(lengths.sum()) - np.repeat(offsets_of(lengths)[:-1], lengths)
+        places = np.repeat(at, lengths) + within
+        ids[places], kinds[places] = batch.ids[np.repeat(batch.offsets[:-1], lengths) + within], segment
+        at = at + lengths
+
+    segments = template.segments or [0] * (template.special + 2)
+    first, second = len(template.before), len(template.before) + 1 + len(template.between)
+    put_special(template.before, segments[:first])
+    put_texts(left, kept_left, segments[first])
+    put_special(template.between, segments[first + 1 : second])
+    put_texts(right, kept_right, segments[second])
+    put_special(template.after, segments[second + 1 :])
     return TokenBatch(
         ids=ids,
         offsets=offsets,
         full_lengths=left.full_lengths + right.full_lengths + template.special,
-        segments=segments,
+        segments=None if template.segments is None else kinds,
     )

@@ -50,7 +50,7 @@ def read_cross_encoder(location: Location, labels: int | None, changes: Mapping[
             modules = read_modules(replace(checkpoint, modules=checkpoint.modules[:-1]), location.origin)
             dense = last.settings | {"module_output_name": None}
             scoring = read_modules(replace(checkpoint, modules=(replace(last, settings=dense),)), location.origin)
-            chain = models.chain_of([*modules, *scoring])
+            chain = replace(models.chain_of([*modules, *scoring]), reads_pairs=True)
     elif kinds[0] == "Transformer":
         chain = _classifier(checkpoint.modules[0].folder, location, labels, changes)
     else:
@@ -79,10 +79,10 @@ def _classifier(folder: Path, location: Location, labels: int | None, changes: M
     if transformer.settings.model_type not in ARCHITECTURES:
         classifier = models.SequenceClassifier(folder, labels=labels, config_kwargs=changes)
         classifier.location = Location(folder, location.origin)
-        return models.Chain(classifier, (), None, ())
+        return models.Chain(classifier, (), None, (), reads_pairs=True)
     transformer.location = Location(folder, location.origin)
     if labels is None and not is_classifier(transformer.config):
         labels = 1
     head = read_head(transformer, labels)
     pooling = models.Pooling(transformer.get_embedding_dimension(), head.settings.pooling)
-    return models.Chain(transformer, (), pooling, (), head)
+    return models.Chain(transformer, (), pooling, (), head, reads_pairs=True)

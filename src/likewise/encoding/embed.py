@@ -53,9 +53,15 @@ def embed_tokens(
 
 
 def tokenize(chain: models.Chain, texts: Sequence[str], prompt: str | None) -> TokenBatch:
-    """The texts as packed tokens, with ``prompt`` before each; it is marked where the pooling leaves it out."""
+    """The texts as packed tokens, with ``prompt`` before each; it is marked where the pooling leaves it out.
+
+    Texts that are parts of pairs have no special tokens yet.
+    """
     if prompt:
         texts = [prompt + text for text in texts]
+    if chain.reads_pairs:
+        assert isinstance(chain.source, models.Transformer)
+        return chain.source.tokenize_parts(texts)
     leaves_prompt_out = chain.pooling is not None and not chain.pooling.include_prompt
     return chain.source.tokenize(texts, prompt if leaves_prompt_out else None)
 

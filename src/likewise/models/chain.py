@@ -41,6 +41,7 @@ class Chain:
     pooling: Pooling | None  # None where the source gives one vector per text
     heads: tuple[Head, ...]
     classifier: ClassificationHead | None = None  # of a cross-encoder, whose vectors are scores
+    reads_pairs: bool = False  # whether its texts come in pairs, as a cross-encoder's do
 
     @property
     def modules(self) -> tuple[Part, ...]:

@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from typing import Any, Literal
 
 import numpy as np
@@ -30,8 +31,8 @@ TOLD = 5  # rows that a message names
 class TrainingData:
     """Columns of text, and labels, one entry a row."""
 
-    columns: Mapping[str, Sequence[str]]  # in order: what the loss sees as its columns
-    labels: NDArray[Any] | None  # (rows,) int64 or float32, or (rows, numbers) float32
+    columns: Mapping[str, Sequence[Any]]  # in order: what the loss sees as its columns; a text a row, or a list of them
+    labels: NDArray[Any] | None  # (rows,) int64 or float32, (rows, numbers) float32, or (rows,) of float32 arrays
     label_name: str | None
     classes: tuple[str, ...] = ()  # names of the classes where labels were text: their index is the label
     skipped: int = 0  # rows left out
@@ -43,16 +44,29 @@ class TrainingData:
     def texts(self) -> dict[str, int]:
         """Every different text of all columns, with its number."""
         found: dict[str, int] = {}
-        for column in self.columns.values():
-            for text in column:
+        for column in self.columns:
+            for text in self.flat(column):
                 found.setdefault(text, len(found))
         return found
 
+    def flat(self, column: str) -> Sequence[str]:
+        """The texts of a column; of one with lists, one row's behind the other's."""
+        values = self.columns[column]
+        return list(chain.from_iterable(values)) if column in self.lists else values
+
+    @property
+    def lists(self) -> set[str]:
+        """The columns that hold a list of texts in each row."""
+        return {name for name, values in self.columns.items() if len(values) and not isinstance(values[0], str)}
+
     @cached_property
     def text_ids(self) -> NDArray[np.int64]:
-        """The number of each text, (columns, rows)."""
-        number = self.texts.__getitem__
-        return np.array([np.fromiter(map(number, column), np.int64, len(column)) for column in self.columns.values()])
+        """The number of each text, (columns, rows), of those columns that hold one text a row."""
+        return np.array([self.ids_of(values) for name, values in self.columns.items() if name not in self.lists])
+
+    def ids_of(self, texts: Sequence[str]) -> NDArray[np.int64]:
+        """The number of each text, (texts,)."""
+        return np.fromiter(map(self.texts.__getitem__, texts), np.int64, len(texts))
 
 
 def training_data(
@@ -63,6 +77,7 @@ def training_data(
     missing: Literal["error", "skip"] = "error",
     classes: Sequence[str] = (),
     name: str = "the training data",
+    takes_lists: bool = False,
 ) -> TrainingData:
     """Read and check the rows of ``source``.
 
@@ -72,6 +87,9 @@ def training_data(
     texts, unless ``columns`` and ``label`` say which. Labels are numbers, also written as text, or the names of
     classes, numbered in the order of ``classes``, by default the alphabet's: give those of the training data for
     evaluation data.
+
+    Where ``takes_lists`` is set, for a loss that ranks lists, the second column may hold a list of texts in each row,
+    and the label is then as many numbers.
 
     A row without a text (None, NaN, blank) or a label (also infinite ones, "-", -1 among classes) is an error, or is
     left out and counted where ``missing`` is "skip". TrainingData is passed on, its classes numbered anew if needed.
@@ -92,9 +110,10 @@ def training_data(
     columns, label = _chosen(table, columns, label, name)
     wrong: dict[int, str] = {}  # row → the first of its columns that has no value
     for column in columns:
-        for row in _rows_without_text(table, column, name):
+        for row in _rows_without_text(table, column, name, takes_lists and [column] == columns[1:2]):
             wrong.setdefault(row, column)
-    read = None if label is None else _labels(table, label, classes, name)
+    has_lists = takes_lists and any(isinstance(value, list | tuple) for value in table.columns[columns[-1]])
+    read = None if label is None else _labels(table, label, classes, name, has_lists)
     if read is not None and label is not None:
         for row in np.flatnonzero(read.is_missing).tolist():
             wrong.setdefault(row, label)
@@ -103,6 +122,8 @@ def training_data(
     if len(wrong) == len(table):
         raise ValueError(f"{name} has no rows" + (f": {_told(table, wrong)}" if wrong else ""))
     texts, labels = {column: table.columns[column] for column in columns}, None if read is None else read.values
+    if has_lists and labels is not None:
+        _check_counts(table, columns[1], texts[columns[1]], labels, wrong, name)
     if wrong:
         kept = np.array([row for row in range(len(table)) if row not in wrong])
         texts = {column: [values[row] for row in kept.tolist()] for column, values in texts.items()}
@@ -139,11 +160,14 @@ def _chosen(table: Table, columns: Sequence[str] | None, label: str | None, name
     return chosen, label
 
 
-def _rows_without_text(table: Table, column: str, name: str) -> list[int]:
+def _rows_without_text(table: Table, column: str, name: str, takes_lists: bool) -> list[int]:
     found = []
     for row, value in enumerate(table.columns[column]):
         if isinstance(value, str):
             if not value or value.isspace():
+                found.append(row)
+        elif takes_lists and isinstance(value, list | tuple) and all(isinstance(t, str | None) for t in value):
+            if not value or any(is_missing(text) for text in value):
                 found.append(row)
         elif is_missing(value):
             found.append(row)
@@ -161,15 +185,26 @@ def _rows_without_text(table: Table, column: str, name: str) -> list[int]:
     return found
 
 
-def _labels(table: Table, label: str, classes: Sequence[str], name: str) -> Labels:
+def _labels(table: Table, label: str, classes: Sequence[str], name: str, are_lists: bool) -> Labels:
     values = table.columns[label]
     own = table.class_names.get(label, ())
     if own:
         values = [own[v] if isinstance(v, int) and 0 <= v < len(own) else None for v in values]
     try:
-        return labels_of(values, classes or own, is_score=label.startswith("score"))
+        return labels_of(values, classes or own, is_score=label.startswith("score"), are_lists=are_lists)
     except ValueError as error:
         raise ValueError(f"{name}, column {label!r}: {error}") from None
+
+
+def _check_counts(
+    table: Table, column: str, lists: Sequence[Sequence[str]], labels: NDArray[Any], wrong: Mapping[int, str], name: str
+) -> None:
+    for row, (texts, numbers) in enumerate(zip(lists, labels, strict=True)):
+        if row not in wrong and (isinstance(texts, str) or len(texts) != len(numbers)):
+            found = "one text" if isinstance(texts, str) else f"{len(texts)} texts"
+            raise ValueError(
+                f"{name}, {table.place(row)}: the column {column!r} holds {found}, but there are {len(numbers)} labels"
+            )
 
 
 def _told(table: Table, wrong: Mapping[int, str]) -> str:

@@ -16,7 +16,7 @@ from likewise.training.objectives import Losses, Objective
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
-    from likewise.sentence_transformer import SentenceTransformer
+    from likewise.model import Model
 
 
 def evaluation_loss(
@@ -43,9 +43,7 @@ def evaluation_loss(
     return found
 
 
-def evaluator_scores(
-    evaluator: Any, model: SentenceTransformer, folder: Path | None, epoch: float, steps: int
-) -> dict[str, float]:
+def evaluator_scores(evaluator: Any, model: Model, folder: Path | None, epoch: float, steps: int) -> dict[str, float]:
     """The scores of an evaluator, or of several, and their files in ``folder``, one a kind of evaluator."""
     if isinstance(evaluator, list | tuple):
         evaluator = SequentialEvaluator(evaluator)

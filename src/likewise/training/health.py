@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 
 from likewise.training.objectives import Batch, Objective
-
-if TYPE_CHECKING:
-    from likewise.sentence_transformer import SentenceTransformer
 
 FIRST_STEPS = 10  # a loss of 0 in all of these is no luck
 LOOKS = (10, 50, 200, 1000)  # the steps after which embeddings are looked at
@@ -49,7 +46,7 @@ class Watch:
                 "already (a margin that all triplets keep, columns that are equal) or labels are missing"
             )
 
-    def look(self, step: int, model: SentenceTransformer, objectives: Sequence[Objective]) -> None:
+    def look(self, step: int, model: Any, objectives: Sequence[Objective]) -> None:
         """After some of the steps, the embeddings of a few texts; where they have become one point is told once."""
         if step not in LOOKS or self.has_collapsed:
             return
@@ -79,7 +76,7 @@ def check_warmup(warmup: float, steps: int) -> None:
 
 def _wrong_labels(objective: Objective) -> str | None:
     labels, kind = objective.data.labels, objective.loss.needs.labels
-    if labels is None or kind is None or not len(labels):
+    if labels is None or kind is None or not len(labels) or labels.dtype == object:
         return None
     low, high = float(labels.min()), float(labels.max())
     if kind == "unit" and (high > 1 or low < -1):

@@ -18,17 +18,21 @@ NO_GOLD_LABEL = "-"  # SNLI, where its annotators did not agree
 class Labels:
     """The label of each row."""
 
-    values: NDArray[Any]  # (rows,) int64 or float32, or (rows, numbers) float32, of any value where there is none
+    # (rows,) int64 or float32, (rows, numbers) float32, or (rows,) of float32 arrays; any value where there is none
+    values: NDArray[Any]
     is_missing: NDArray[np.bool_]  # (rows,)
     classes: tuple[str, ...] = ()  # their index is the label
 
 
-def labels_of(values: Sequence[Any], classes: Sequence[str] = (), is_score: bool = False) -> Labels:
+def labels_of(
+    values: Sequence[Any], classes: Sequence[str] = (), is_score: bool = False, are_lists: bool = False
+) -> Labels:
     """Read a column of labels.
 
     Text is a number where all of it is; else it names classes, which are numbered in the order of ``classes``, by
     default the alphabet's. Missing are None, NaN, infinity, blank text, "-", and -1 among classes: beside 0 and
-    without other negative numbers, unless the column ``is_score``.
+    without other negative numbers, unless the column ``is_score``. Where the labels ``are_lists``, each row may have
+    another number of them.
 
     Raises:
         ValueError: Labels are of several kinds or none of these, or a class is not in ``classes``.
@@ -39,8 +43,10 @@ def labels_of(values: Sequence[Any], classes: Sequence[str] = (), is_score: bool
         raise ValueError(f"{_shown(kinds[''])} is no label; a label is a number, several, or the name of a class")
     if len(kinds) > 1:
         raise ValueError(f"labels must be of one kind, but there are {' and '.join(map(_shown, kinds.values()))}")
+    if are_lists and kinds.keys() != {"numbers"}:
+        raise ValueError("where a row has a list of texts, its label must be a list of numbers")
     if "numbers" in kinds:
-        return _vectors(values)
+        return _lists(values) if are_lists else _vectors(values)
     if "text" in kinds:
         return _of_texts([value.strip() if isinstance(value, str) else "" for value in values], classes, is_score)
     return _numbers(values, classes, is_score)
@@ -130,6 +136,18 @@ def _vectors(values: Sequence[Any]) -> Labels:
         except (TypeError, ValueError):
             raise ValueError(f"{_shown(value)} is no label; it must hold numbers") from None
     missing = np.array(gone) | ~np.isfinite(found).all(axis=1)
+    return Labels(found, missing)
+
+
+def _lists(values: Sequence[Any]) -> Labels:
+    found = np.empty(len(values), dtype=object)
+    missing = np.zeros(len(values), dtype=np.bool_)
+    for row, value in enumerate(values):
+        try:
+            found[row] = np.array([] if is_missing(value) else value, dtype=np.float32)
+        except (TypeError, ValueError):
+            raise ValueError(f"{_shown(value)} is no list of labels; it must hold numbers") from None
+        missing[row] = not len(found[row]) or not np.isfinite(found[row]).all()
     return Labels(found, missing)
 
 

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from likewise.losses.columns import Column
+from likewise.losses.columns import AnyColumn
 from likewise.losses.loss import Loss
 from likewise.training.arguments import SentenceTransformerTrainingArguments
 from likewise.training.data import TrainingData, training_data
@@ -22,7 +22,7 @@ from likewise.training.samplers import BatchSamplers, batches, interleaved
 from likewise.training.tokenized import TokenizedData, tokenized_data
 
 if TYPE_CHECKING:
-    from likewise.sentence_transformer import SentenceTransformer
+    from likewise.model import Model
 
 LossOf = Loss | Callable[[Any], Loss]  # a loss, or what makes one for a model
 
@@ -36,10 +36,12 @@ class Objective:
     tokens: TokenizedData
     loss: Loss
 
-    def batch(self, rows: NDArray[np.int64]) -> tuple[list[Column], Tensor | None]:
-        """The columns and the labels of these rows."""
-        labels = None if self.data.labels is None else torch.from_numpy(self.data.labels[rows])
-        return self.tokens.columns_of(rows), labels
+    def batch(self, rows: NDArray[np.int64]) -> tuple[list[AnyColumn], Tensor | list[NDArray[np.float32]] | None]:
+        """The columns and the labels of these rows; of lists of texts, a list of labels for each row."""
+        labels = None if self.data.labels is None else self.data.labels[rows]
+        if labels is None or labels.dtype == object:
+            return self.tokens.columns_of(rows), None if labels is None else list(labels)
+        return self.tokens.columns_of(rows), torch.from_numpy(labels)
 
 
 class Losses(nn.Module):
@@ -49,7 +51,7 @@ class Losses(nn.Module):
         super().__init__()
         self.losses = nn.ModuleList(losses)
 
-    def forward(self, place: int, columns: Sequence[Column], labels: Tensor | None) -> Tensor:
+    def forward(self, place: int, columns: Sequence[AnyColumn], labels: Any) -> Tensor:
         """The loss of one batch of the objective at ``place``: a scalar."""
         value: Tensor = self.losses[place](columns, labels)
         return value
@@ -64,7 +66,7 @@ class Batch:
 
 
 def objectives_of(
-    model: SentenceTransformer,
+    model: Model,
     source: object,
     losses: Loss | Mapping[str, Loss],
     args: SentenceTransformerTrainingArguments,
@@ -81,7 +83,8 @@ def objectives_of(
     for name, one in named_data_sets(source).items():
         loss = _loss_of(losses, name)
         title = f"the data set {name!r}" if name else "the training data"
-        data = training_data(one, missing=args.missing_rows, classes=(classes or {}).get(name, ()), name=title)
+        known = (classes or {}).get(name, ())
+        data = training_data(one, missing=args.missing_rows, classes=known, name=title, takes_lists=loss.takes_lists)
         if data.skipped:
             warnings.warn(f"{title}: {data.skipped:,} rows without a text or a label are left out", stacklevel=3)
         loss.check_columns(len(data.columns), data.labels is not None, list(data.columns))

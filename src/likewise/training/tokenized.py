@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 
 from likewise.encoding.embed import tokenize
 from likewise.files import FilePath, whole_folder
-from likewise.losses.columns import Column
+from likewise.losses.columns import AnyColumn, Column, ListColumn
 from likewise.models import Chain
 from likewise.tokens import TEXTS_AT_ONCE, TokenBatch, concatenated
 from likewise.training.data import TrainingData
 
 if TYPE_CHECKING:
-    from likewise.sentence_transformer import SentenceTransformer
+    from likewise.model import Model
 
 TEXTS_WORTH_A_BAR = 50_000  # fewer are tokenised in a second or two
 TEXTS_BETWEEN_TICKS = 8 * TEXTS_AT_ONCE
@@ -46,19 +46,32 @@ class TokenizedColumn:
 
 
 @dataclass(frozen=True)
+class TokenizedLists:
+    """One column with a list of texts in each row."""
+
+    column: TokenizedColumn  # of all rows, one row's texts behind the other's
+    starts: NDArray[np.int64]  # (rows + 1,), where each row's texts begin
+
+    def of_rows(self, rows: NDArray[np.int64]) -> ListColumn:
+        """The lists of ``rows``, in that order, as a loss takes them."""
+        places = [np.arange(self.starts[row], self.starts[row + 1]) for row in rows.tolist()]
+        return ListColumn(self.column.of_rows(np.concatenate(places)), self.starts[rows + 1] - self.starts[rows])
+
+
+@dataclass(frozen=True)
 class TokenizedData:
     """All columns of a data set as tokens."""
 
-    columns: Sequence[TokenizedColumn]
+    columns: Sequence[TokenizedColumn | TokenizedLists]
     lengths: NDArray[np.int32]  # (rows,), tokens of all columns together
 
-    def columns_of(self, rows: NDArray[np.int64]) -> list[Column]:
+    def columns_of(self, rows: NDArray[np.int64]) -> list[AnyColumn]:
         """The columns of ``rows``, in that order."""
         return [column.of_rows(rows) for column in self.columns]
 
 
 def tokenized_data(
-    model: SentenceTransformer,
+    model: Model,
     data: TrainingData,
     prompts: str | Mapping[str, str] | None = None,
     tasks: Mapping[str, str] | None = None,
@@ -80,19 +93,28 @@ def tokenized_data(
     routes = model.live.routes
     kinds = {column: (prompt_of.get(column, ""), routes.name(task_of.get(column))) for column in data.columns}
     texts = list(data.texts)
+    flat = {name: data.flat(name) for name in data.columns}
+    ids_of = {name: data.ids_of(values) for name, values in flat.items()}
     made: dict[tuple[str, str], tuple[TokenBatch, NDArray[np.int64]]] = {}  # the tokens, and the place of each text
     for prompt, route in dict.fromkeys(kinds.values()):
-        chosen = [place for place, kind in enumerate(kinds.values()) if kind == (prompt, route)]
-        used = np.unique(data.text_ids[chosen])
+        used = np.unique(np.concatenate([ids_of[name] for name, kind in kinds.items() if kind == (prompt, route)]))
         places = np.zeros(len(texts), dtype=np.int64)
         places[used] = np.arange(len(used))
-        own = [texts[text] for text in used.tolist()]
-        made[prompt, route] = (_cached(routes.chains[route], own, prompt, cache), places)
-    columns = []
-    for (column, kind), ids in zip(kinds.items(), data.text_ids, strict=True):
+        used_texts = [texts[text] for text in used.tolist()]
+        made[prompt, route] = (_cached(routes.chains[route], used_texts, prompt, cache), places)
+    columns: list[TokenizedColumn | TokenizedLists] = []
+    lengths = np.zeros(len(data), dtype=np.int32)  # of all columns
+    for name, kind in kinds.items():
         tokens, places = made[kind]
-        columns.append(TokenizedColumn(tokens, places[ids], data.columns[column], *kind))
-    lengths = np.stack([column.tokens.lengths[column.places] for column in columns]).sum(axis=0, dtype=np.int32)
+        column = TokenizedColumn(tokens, places[ids_of[name]], flat[name], *kind)
+        of_rows = tokens.lengths[column.places]
+        if name in data.lists:
+            starts = np.cumsum([0, *map(len, data.columns[name])])
+            columns.append(TokenizedLists(column, starts))
+            of_rows = np.add.reduceat(of_rows, starts[:-1])
+        else:
+            columns.append(column)
+        lengths += of_rows
     return TokenizedData(columns, lengths)
 
 
@@ -148,7 +170,7 @@ def _key(chain: Chain, texts: Sequence[str], prompt: str) -> str:
     """A hash of all that the tokens depend on."""
     marks_prompt = chain.pooling is not None and not chain.pooling.include_prompt
     limit = str(chain.source.max_seq_length)
-    parts = [CACHE_VERSION, chain.source.tokenizer.to_str(), limit, prompt, marks_prompt]  # type: ignore[union-attr]
+    parts = [CACHE_VERSION, chain.source.tokenizer.to_str(), limit, prompt, marks_prompt, chain.reads_pairs]  # type: ignore[union-attr]
     digest = hashlib.sha256(json.dumps(parts).encode())
     for start in range(0, len(texts), TEXTS_AT_ONCE):
         digest.update(json.dumps(texts[start : start + TEXTS_AT_ONCE]).encode())  # as JSON, texts cannot run together

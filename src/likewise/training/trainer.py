@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from torch.optim import Optimizer
     from torch.optim.lr_scheduler import LRScheduler
 
-    from likewise.sentence_transformer import SentenceTransformer
+    from likewise.model import Model
 
 
 @dataclass(frozen=True)
@@ -51,10 +51,11 @@ class SentenceTransformerTrainer:
     """
 
     run: Run  # what computes, once a training has begun
+    looks_at_embeddings = True  # now and then, whether they have become one point
 
     def __init__(
         self,
-        model: SentenceTransformer,
+        model: Model,
         args: SentenceTransformerTrainingArguments | None = None,
         train_dataset: object = None,
         eval_dataset: object = None,
@@ -66,14 +67,14 @@ class SentenceTransformerTrainer:
     ):
         if others:
             raise TypeError(
-                f"SentenceTransformerTrainer has no argument {next(iter(others))!r}: the model tokenises the texts, "
+                f"{type(self).__name__} has no argument {next(iter(others))!r}: the model tokenises the texts, "
                 "and a run is set by args, loss, evaluator, callbacks and optimizers"
             )
         self.model = model
         self.args = args or SentenceTransformerTrainingArguments()
         self.accelerator = accelerator_of(self.args)
         model.live.move(str(self.accelerator.device), self.args.precision)
-        self.loss = _made(loss, model)
+        self.loss = _made(self.default_loss() if loss is None else loss, model)
         if self.args.eval_strategy != "no" and eval_dataset is None and evaluator is None:
             raise ValueError("eval_strategy asks for evaluations, but there is no eval_dataset and no evaluator")
         self.objectives: list[Objective] = []
@@ -95,6 +96,12 @@ class SentenceTransformerTrainer:
             self.callbacks.append(TrackerCallback(self.accelerator))
         for callback in callbacks or ():
             self.add_callback(callback)
+
+    def default_loss(self) -> Any:
+        """The loss of a trainer that is given none."""
+        from likewise.losses import CoSENTLoss
+
+        return CoSENTLoss
 
     def add_callback(self, callback: Any) -> None:
         """Tell ``callback``, an object or its class, of the run's events."""
@@ -131,7 +138,8 @@ class SentenceTransformerTrainer:
                 state.epoch = epoch + min(1.0, seen / len(plan))
                 state.add_loss(loss)
                 watch.see(state.global_step, loss)
-                watch.look(state.global_step, self.model, self.objectives)
+                if self.looks_at_embeddings:
+                    watch.look(state.global_step, self.model, self.objectives)
                 self._tell("on_step_end")
                 self._log_evaluate_save()
                 if self.control.should_training_stop or self.control.should_epoch_stop:
@@ -401,19 +409,15 @@ class SentenceTransformerTrainer:
         )
 
 
-def _made(loss: Any, model: SentenceTransformer) -> Any:
+def _made(loss: Any, model: Model) -> Any:
     """The loss, or the mapping of losses, with those that came as a class made for ``model``; each once."""
-    if loss is None:
-        from likewise.losses import CoSENTLoss
-
-        loss = CoSENTLoss
     if not isinstance(loss, Mapping):
         return _of_model(loss, model)
     made = {one: _of_model(one, model) for one in loss.values()}
     return {name: made[one] for name, one in loss.items()}
 
 
-def _of_model(loss: LossOf, model: SentenceTransformer) -> Loss:
+def _of_model(loss: LossOf, model: Model) -> Loss:
     made = loss if isinstance(loss, Loss) else loss(model)
     if made.network is not model.network:
         raise ValueError(f"the {type(made).__name__} was made for another model; make it for the one that is trained")
