@@ -14,7 +14,7 @@ import likewise
 from likewise.cli import app
 from tests.cli.conftest import Run
 
-COMMANDS = ("encode", "similarity", "search", "info", "convert", "export", "evaluate", "train")
+COMMANDS = ("encode", "similarity", "search", "rerank", "info", "convert", "export", "evaluate", "train", "augment")
 HEAVY = ("torch", "transformers", "numpy", "tokenizers", "huggingface_hub", "pyarrow", "onnx", "onnxruntime")
 LIKEWISE = [sys.executable, "-c", "from likewise.cli import main; main()"]
 
@@ -75,6 +75,13 @@ def test_version(run: Run) -> None:
         ["similarity", "one text"],
         ["search", "a question"],
         ["search", "a question", "docs", "--top-k", "0"],
+        ["search", "a question", "docs", "--candidates", "9"],
+        ["search", "a question", "docs", "--top-k", "9", "--rerank", "model", "--candidates", "8"],
+        ["rerank", "a question"],
+        ["rerank", "a question", "notes.txt", "--top-k", "0"],
+        ["augment", "pairs.csv"],
+        ["augment", "pairs.csv", "-o", "out", "--epochs", "0"],
+        ["augment", "pairs.csv", "-o", "out", "--sampling", "random"],
         ["info", "one", "two"],
     ],
 )

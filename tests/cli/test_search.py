@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from likewise import CrossEncoder
 from tests.cli.conftest import Run
 from tests.cli.word_counts import WordCounts
+from tests.tiny_checkpoints import tiny_classifier
 
 HOUSE = """\
 # The house
@@ -90,6 +92,50 @@ def test_a_file_named_twice_is_found_once(run: Run, models: list[WordCounts]) ->
     out = run("search", "tea", "notes", "notes/plain.txt").out
     assert out.count("plain.txt") == 1
     assert len(out.splitlines()) == 3
+
+
+@pytest.fixture(scope="module")
+def scorer(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_classifier(tmp_path_factory.mktemp("scorer"))
+
+
+@pytest.mark.usefixtures("notes")
+@pytest.mark.parametrize("candidates", [2, 3, None])
+def test_a_cross_encoder_scores_the_closest_passages_with_their_headings(
+    candidates: int | None, run: Run, models: list[WordCounts], scorer: Path
+) -> None:
+    closest_first = [
+        "Tea, tea and more tea.",
+        "The house > Kitchen\nThe kettle makes the tea.",
+        f"The house > Station\n{' '.join(HOUSE.split('Station')[1].split())}",
+    ]
+    model, question = CrossEncoder(scorer), "tea tea"  # of three, the last one comes second
+    scored = [(float(model.predict((question, text))), text) for text in closest_first[:candidates]]
+    best = sorted(scored, reverse=True)[:2]
+    options = ["--rerank", scorer, *(["--candidates", candidates] if candidates else [])]
+    finished = run("search", question, "notes", "--top-k", 2, *options)
+    assert (finished.code, finished.err) == (0, "")
+    records = [line.split("\t") for line in finished.out.splitlines()]
+    assert ["\n".join(record[2:]).strip() for record in records] == [text for _, text in best]
+    assert [float(record[0]) for record in records] == pytest.approx([score for score, _ in best], abs=2e-3)
+
+
+@pytest.mark.usefixtures("notes")
+def test_more_can_be_printed_than_a_cross_encoder_reads_by_default(
+    run: Run, models: list[WordCounts], scorer: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.modules["likewise.cli.search"], "CANDIDATES", 1)  # that name is the function's, too
+    assert len(run("search", "tea", "notes", "--rerank", scorer).out.splitlines()) == 3
+
+
+@pytest.mark.usefixtures("notes")
+def test_a_cross_encoder_that_is_not_there_is_told_before_anything_is_embedded(
+    run: Run, models: list[WordCounts], tmp_path: Path
+) -> None:
+    finished = run("search", "tea", "notes", "--rerank", tmp_path / "model")
+    assert (finished.code, finished.out) == (1, "")
+    assert finished.err.startswith("likewise: no model called ")
+    assert models == []
 
 
 @pytest.mark.usefixtures("notes")

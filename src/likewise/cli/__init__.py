@@ -13,6 +13,7 @@ from likewise.cli.evaluate import evaluate
 from likewise.cli.export import export
 from likewise.cli.info import info
 from likewise.cli.output import one_line
+from likewise.cli.rerank import rerank
 from likewise.cli.search import search
 from likewise.cli.similarity import similarity
 from likewise.cli.train import train
@@ -24,7 +25,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (encode, similarity, search, info, convert, export, evaluate, train):
+for command in (encode, similarity, search, rerank, info, convert, export, evaluate, train):
     app.command(no_args_is_help=True)(command)
 
 

@@ -9,10 +9,12 @@ import typer
 from likewise.cli.output import on_terminal, one_line, print_records
 
 if TYPE_CHECKING:
+    from likewise import CrossEncoder
     from likewise.passages import Passage
 
 INDENT = 8  # columns: below the score, texts stand apart
 MANY = 1000  # passages; from here on a progress bar shows how long it takes
+CANDIDATES = 50  # passages that a cross-encoder reads, a second or two of work
 
 
 def search(
@@ -20,23 +22,47 @@ def search(
     paths: Annotated[list[Path], typer.Argument(metavar="PATH", help="Text and Markdown files, and folders of them.")],
     top_k: Annotated[int, typer.Option("--top-k", "-k", metavar="N", min=1, help="How many passages to print.")] = 5,
     model: Annotated[str, typer.Option(metavar="MODEL", help="A folder, or a name on the Hub.")] = "all-MiniLM-L6-v2",
+    rerank: Annotated[
+        str | None,
+        typer.Option(metavar="MODEL", help="A cross-encoder that reads the closest passages and puts them in order."),
+    ] = None,
+    candidates: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, help=f"How many passages it reads: {CANDIDATES}, if that is not said."),
+    ] = None,
 ) -> None:
     """Find the passages that are closest to QUERY in meaning.
 
     The best one comes first. Folders are searched for .txt, .text, .md, .markdown and .rst files. Every passage is
     embedded, with the headings that it stands under, and compared with QUERY: the result is exact.
 
+    With --rerank, a cross-encoder reads QUERY together with each of the closest passages, and the scores are its own.
+
     Example: likewise search "how are the labels made?" docs/ README.md
+
+    Example: likewise search "is it open?" docs/ --rerank ms-marco-MiniLM-L6-v2
 
     To a pipe or a file: one passage a line, without a header: score, file:line, headings and passage, separated by
     tabs.
     """
+    if candidates is not None and rerank is None:
+        raise typer.BadParameter("only a cross-encoder takes candidates: give --rerank too", param_hint="--candidates")
+    if candidates is not None and candidates < top_k:
+        raise typer.BadParameter(f"{candidates} are fewer than the {top_k} to print", param_hint="--candidates")
+
     from likewise.passages import read_passages
 
     passages = list(dict.fromkeys(passage for path in paths for passage in read_passages(path)))  # each only once
     if not passages:
         raise ValueError(f"there is no text to search in {', '.join(map(str, paths))}")
-    hits = _best(query, passages, top_k, model)
+    if rerank is None:
+        hits = _best(query, passages, top_k, model)
+    else:
+        from likewise.cli.reranker import reranker
+
+        judge = reranker(rerank)  # first, so that a mistake in its name is told before all passages are embedded
+        found = _best(query, passages, candidates or max(CANDIDATES, top_k), model)
+        hits = _reranked(query, [passage for _, passage in found], top_k, judge)
     if on_terminal():
         _print_for_people(hits)
     else:
@@ -50,12 +76,25 @@ def _best(query: str, passages: "Sequence[Passage]", k: int, model_name: str) ->
     from likewise.similarity import SimilarityFunction
 
     model = SentenceTransformer(model_name)
-    texts = [f"{passage.heading}\n{passage.text}".strip() for passage in passages]
+    texts = [_text(passage) for passage in passages]
     corpus = model.encode_document(texts, show_progress_bar=len(texts) >= MANY)
     question = model.encode_query([query])
     score = SimilarityFunction.to_similarity_fn(model.similarity_fn_name)
     scores, indices = top_k(question, corpus, k, score=score)
     return [(float(score), passages[index]) for score, index in zip(scores[0], indices[0], strict=True)]
+
+
+def _reranked(
+    query: str, passages: "Sequence[Passage]", k: int, judge: "CrossEncoder"
+) -> "list[tuple[float, Passage]]":
+    """The ``k`` passages that the cross-encoder ``judge`` scores highest, with these scores."""
+    ranking = judge.rank(query, [_text(passage) for passage in passages], k)
+    return [(hit["score"], passages[hit["corpus_id"]]) for hit in ranking]
+
+
+def _text(passage: "Passage") -> str:
+    """What the models read of a passage: its headings, and below them its text."""
+    return f"{passage.heading}\n{passage.text}".strip()
 
 
 def _place(passage: "Passage") -> str:
