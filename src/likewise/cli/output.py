@@ -1,8 +1,15 @@
 """What the commands print: for people on a terminal, tab-separated records to a pipe."""
 
+import os
 import re
 import sys
-from collections.abc import Iterable, Sequence
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+PACKAGE = str(Path(__file__).parents[1])
 
 
 def on_terminal() -> bool:
@@ -23,3 +30,26 @@ def print_records(records: Iterable[Sequence[object]]) -> None:
     for fields in records:
         print("\t".join(f"{field:.4f}" if isinstance(field, float) else one_line(str(field)) for field in fields))
     sys.stdout.flush()  # here, so that a closed pipe is noticed while it can still be handled
+
+
+def is_first_process() -> bool:
+    """Whether this process is the one of several in a training run that speaks for all."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+@contextmanager
+def warnings_in_a_line() -> Iterator[None]:
+    """Print our own warnings as the command prints errors, from the first process alone."""
+    from tqdm import tqdm
+
+    with warnings.catch_warnings():
+        show = warnings.showwarning
+
+        def told(message: Warning | str, category: type[Warning], filename: str, *others: Any, **more: Any) -> None:
+            if not filename.startswith(PACKAGE):
+                show(message, category, filename, *others, **more)
+            elif is_first_process():
+                tqdm.write(f"likewise: warning: {one_line(str(message))}", file=sys.stderr)
+
+        warnings.showwarning = told
+        yield

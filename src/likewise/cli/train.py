@@ -1,22 +1,18 @@
 """``likewise train``: a model and labelled texts → a better model."""
 
-import os
 import sys
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from likewise.cli.output import on_terminal, one_line, print_records
+from likewise.cli.output import is_first_process, on_terminal, one_line, print_records, warnings_in_a_line
 
 if TYPE_CHECKING:
     from likewise.training.configuration import Configuration
     from likewise.training.trainer import SentenceTransformerTrainer
 
-PACKAGE = str(Path(__file__).parents[1])
 Scores = list[tuple[str, float | None, float]]  # metric, before the training, after it
 
 
@@ -96,7 +92,7 @@ def train(
         flags["evaluation"] = [] if evaluate is None else [{"path": evaluate, **source}]
         configuration = configuration_of(flags)
     _check_output(configuration, resume)
-    with _warnings_in_a_line():
+    with warnings_in_a_line():
         _run(configuration, resume)
 
 
@@ -145,37 +141,15 @@ def _run(configuration: "Configuration", resume: bool) -> None:
             if isinstance(callback, ProgressCallback):
                 callback.close()
     if stopped:
-        if _is_first_process():
+        if is_first_process():
             print(f"likewise: {_how_to_go_on(trainer)}", file=sys.stderr)
         raise typer.Exit(130)
     final, curves = Path(configuration.output, "final"), Path(configuration.output, "curves.png")
     trainer.save_model(str(final))
-    if not _is_first_process():
+    if not is_first_process():
         return
     is_drawn = plot_curves(trainer.state.log_history, curves)
     _print_summary(trainer, final, curves if is_drawn else None)
-
-
-def _is_first_process() -> bool:
-    return os.environ.get("RANK", "0") == "0"
-
-
-@contextmanager
-def _warnings_in_a_line() -> Iterator[None]:
-    """Print our own warnings as the command prints errors, from the first process alone."""
-    from tqdm import tqdm
-
-    with warnings.catch_warnings():
-        show = warnings.showwarning
-
-        def told(message: Warning | str, category: type[Warning], filename: str, *others: Any, **more: Any) -> None:
-            if not filename.startswith(PACKAGE):
-                show(message, category, filename, *others, **more)
-            elif _is_first_process():
-                tqdm.write(f"likewise: warning: {one_line(str(message))}", file=sys.stderr)
-
-        warnings.showwarning = told
-        yield
 
 
 def _how_to_go_on(trainer: "SentenceTransformerTrainer") -> str:
