@@ -108,7 +108,8 @@ def joined(left: TokenBatch, right: TokenBatch, template: PairTemplate, max_leng
             f"{template.special + 2} or more"
         )
     room = max_length - template.special
-    kept_left, kept_right = kept_lengths(left.lengths, right.lengths, room)
+    # Texts that no pair could hold have lost their ends already; which was the longer one still counts.
+    kept_left, kept_right = kept_lengths(left.full_lengths, right.full_lengths, room)
     offsets = offsets_of(kept_left + kept_right + template.special)
     ids = np.empty(offsets[-1], dtype=np.int32)
     kinds = np.zeros(offsets[-1], dtype=np.int32)
