@@ -1,8 +1,11 @@
 """The incumbent's arguments that have no meaning here: each is refused by an error that says what to use instead."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import wraps
 from numbers import Integral
-from typing import Any
+from typing import Any, TypeVar, cast
+
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 INSTEAD = {  # a key of model_kwargs, processor_kwargs or config_kwargs → what to do
     "attn_implementation": "leave it out: attention is always packed",
@@ -51,6 +54,23 @@ def older_or_refused(others: Mapping[str, Any]) -> dict[str, Any]:
         elif value != DEFAULTS_IN_TRANSFORMER.get(name):
             raise ValueError(f"{name} is not supported by Transformer: {INSTEAD_IN_TRANSFORMER[name]}")
     return older
+
+
+def with_older_names(names: Mapping[str, str]) -> Callable[[Function], Function]:
+    """Let a function take arguments by the ``names`` that they had in older versions: older name → today's."""
+
+    def understanding(function: Function) -> Function:
+        @wraps(function)
+        def call(*arguments: Any, **named: Any) -> Any:
+            for older in names.keys() & named.keys():
+                if names[older] in named:
+                    raise TypeError(f"give {names[older]} once: {older} is its older name")
+                named[names[older]] = named.pop(older)
+            return function(*arguments, **named)
+
+        return cast(Function, call)
+
+    return understanding
 
 
 def refuse_unsupported(

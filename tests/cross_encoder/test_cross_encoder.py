@@ -3,7 +3,7 @@
 import json
 import logging
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -139,7 +139,25 @@ def test_every_shape_of_pairs_and_results(model: CrossEncoder) -> None:
     assert [float(score) for score in model.predict(PAIRS, convert_to_numpy=False)] == expected.tolist()
     logits = model.predict(PAIRS, activation_fn=torch.nn.Identity())
     np.testing.assert_allclose(1 / (1 + np.exp(-logits)), expected, rtol=1e-5)
-    np.testing.assert_array_equal(model.predict(sentences=PAIRS), expected)
+    older: Any = model
+    np.testing.assert_array_equal(older.predict(sentences=PAIRS), expected)
+    with pytest.raises(TypeError, match="give inputs once"):
+        older.predict(sentences=PAIRS, inputs=PAIRS)
+
+
+def test_the_arguments_of_older_versions_are_understood(tmp_path: Path) -> None:
+    folder, kind = tiny_classifier(tmp_path), cast(Any, CrossEncoder)
+    model = kind(
+        model_name=str(folder),
+        automodel_args={"torch_dtype": "float32"},
+        tokenizer_args={"model_max_length": 20},
+        default_activation_function=torch.nn.Tanh(),
+        classifier_dropout=0.5,
+    )
+    assert (model.dtype, model.max_length, model.config["classifier_dropout"]) == ("float32", 20, 0.5)
+    assert isinstance(model.default_activation_function, torch.nn.Tanh)
+    scores = model.predict(PAIRS, activation_fct=torch.nn.Identity(), num_workers=2)
+    np.testing.assert_allclose(np.tanh(scores), model.predict(PAIRS), atol=1e-6)
 
 
 def test_softmax_makes_several_labels_sum_to_one(tmp_path: Path) -> None:

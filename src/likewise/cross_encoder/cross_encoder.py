@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from likewise import models
-from likewise.arguments import only, refuse_pickles, refuse_unsupported
+from likewise.arguments import only, refuse_pickles, refuse_unsupported, with_older_names
 from likewise.checkpoint.locate import locate
 from likewise.checkpoint.model_card import DataSet, Score, TrainingFacts
 from likewise.checkpoint.model_settings import ModelSettings
@@ -34,6 +34,17 @@ logger = logging.getLogger(__name__)
 TOKEN_BUDGET = 2048  # tokens computed together, as in SentenceTransformer
 Pair = Sequence[str]
 
+OLDER_NAMES = {
+    "model_name": "model_name_or_path",
+    "automodel_args": "model_kwargs",
+    "tokenizer_args": "processor_kwargs",
+    "tokenizer_kwargs": "processor_kwargs",
+    "config_args": "config_kwargs",
+    "cache_dir": "cache_folder",
+    "default_activation_function": "activation_fn",
+}
+OLDER_NAMES_IN_PREDICT = {"sentences": "inputs", "activation_fct": "activation_fn"}
+
 
 class CrossEncoder(Model):
     """A model that reads two texts at once and scores them: how alike they are, whether one answers the other.
@@ -48,6 +59,7 @@ class CrossEncoder(Model):
         ValueError: A file is damaged, or an argument asks for what is not supported; the message says what to do.
     """
 
+    @with_older_names(OLDER_NAMES)
     def __init__(
         self,
         model_name_or_path: str | os.PathLike[str],
@@ -65,32 +77,34 @@ class CrossEncoder(Model):
         token: bool | str | None = None,
         model_kwargs: Mapping[str, Any] | None = None,
         processor_kwargs: Mapping[str, Any] | None = None,
-        tokenizer_kwargs: Mapping[str, Any] | None = None,
         config_kwargs: Mapping[str, Any] | None = None,
         model_card_data: object = None,
         backend: str = "torch",
         dtype: str | torch.dtype = "auto",
         engine: Literal["auto", "torch"] = "auto",
-        default_activation_function: Callable[[Any], Any] | None = None,
+        classifier_dropout: float | None = None,
     ):
         refuse_unsupported(trust_remote_code, None, model_card_data, backend, engine)
         chosen_dtype = dtype_name(only(model_kwargs, "model_kwargs", ("dtype", "torch_dtype")) or dtype)
         self.name = os.fspath(model_name_or_path)
         location = locate(self.name, cache_folder, revision, local_files_only, token, organisation="cross-encoder")
-        checkpoint = read_cross_encoder(location, num_labels, config_kwargs or {})
+        changes = dict(config_kwargs or {})
+        if classifier_dropout is not None:
+            changes["classifier_dropout"] = classifier_dropout
+        checkpoint = read_cross_encoder(location, num_labels, changes)
         self._chain = checkpoint.chain
         live = LiveModel(models.Routes({"": self._chain}), None if device is None else str(device), chosen_dtype)
         super().__init__(live, checkpoint.settings, prompts, default_prompt_name)
-        limit = only(processor_kwargs or tokenizer_kwargs, "processor_kwargs", ("model_max_length",))
+        limit = only(processor_kwargs, "processor_kwargs", ("model_max_length",))
         if (limit := max_length or limit) is not None:
             self.max_seq_length = limit
-        given = activation_fn or default_activation_function
-        self._activation_fn = given  # made when it is first wanted, for that takes torch
+        self._activation_fn = activation_fn  # without one, made when it is first wanted: that takes torch
         self._stored_activation = checkpoint.activation
         self._template: PairTemplate | None = None
 
     # Scoring
 
+    @with_older_names(OLDER_NAMES_IN_PREDICT)
     def predict(
         self,
         inputs: Pair | Iterable[Pair] | None = None,
@@ -107,8 +121,7 @@ class CrossEncoder(Model):
         chunk_size: None = None,
         *,
         token_budget: int = TOKEN_BUDGET,
-        sentences: Pair | Iterable[Pair] | None = None,
-        activation_fct: Callable[[Any], Any] | None = None,
+        num_workers: int = 0,
     ) -> Any:
         """Score one pair of texts, or each of an iterable of pairs, in their order.
 
@@ -125,7 +138,8 @@ class CrossEncoder(Model):
             TypeError: What is no pair of texts; the message names its position.
             ValueError: An argument is not right, or a text cannot be written as UTF-8.
         """
-        inputs = inputs if sentences is None else sentences
+        if num_workers:
+            logger.warning("num_workers has no effect: texts are tokenised in parallel anyway")
         if pool is not None or chunk_size is not None or isinstance(device, list):
             raise ValueError(
                 "scoring in several processes is not there yet; leave pool, chunk_size and device lists out"
@@ -142,7 +156,7 @@ class CrossEncoder(Model):
         logits = self._logits(pairs, prompt, token_budget, batch_size, show_progress_bar)
         import torch
 
-        scores = (activation_fn or activation_fct or self.activation_fn)(torch.from_numpy(logits))
+        scores = (activation_fn or self.activation_fn)(torch.from_numpy(logits))
         if self.num_labels == 1:
             scores = scores.squeeze(-1)
         elif apply_softmax and len(pairs):
@@ -155,6 +169,7 @@ class CrossEncoder(Model):
             rows = list(scores)
         return rows[0] if is_single else rows
 
+    @with_older_names(OLDER_NAMES_IN_PREDICT)
     def rank(
         self,
         query: str | Sequence[str],
@@ -271,6 +286,17 @@ class CrossEncoder(Model):
     def __repr__(self) -> str:
         lines = [*map(repr, self._chain.modules), f"activation: {self.activation_fn!r}", f"engine: {self._live!r}"]
         return "CrossEncoder(\n  " + "\n  ".join(lines) + "\n)"
+
+    # Training
+
+    def fit(self, train_dataloader: Any, *arguments: Any, **named: Any) -> None:
+        """Train on a DataLoader of InputExample; the arguments are those of ``likewise.cross_encoder.fit``.
+
+        For scripts that have it; CrossEncoderTrainer does the same and more.
+        """
+        from likewise.cross_encoder.fit import fit  # whoever calls this has torch
+
+        fit(self, train_dataloader, *arguments, **named)
 
     # Saving
 

@@ -19,7 +19,7 @@ from likewise.training.trainer import SentenceTransformerTrainer
 if TYPE_CHECKING:
     from torch.optim import Optimizer
 
-    from likewise.sentence_transformer import SentenceTransformer
+    from likewise.model import Model
 
 SCHEDULERS = {  # fit's names, in lower case → the trainer's
     "constantlr": "constant",
@@ -35,7 +35,7 @@ class FitCallback(TrainerCallback):
 
     def __init__(
         self,
-        model: SentenceTransformer,
+        model: Model,
         evaluator: Any,
         output_path: str | None,
         save_best_model: bool,
@@ -77,7 +77,7 @@ class FitCallback(TrainerCallback):
 
 
 def fit(
-    model: SentenceTransformer,
+    model: Model,
     train_objectives: Sequence[tuple[Any, Loss]],
     evaluator: Any = None,
     epochs: int = 1,
@@ -98,6 +98,8 @@ def fit(
     checkpoint_save_steps: int = 500,
     checkpoint_save_total_limit: int = 0,
     resume_from_checkpoint: bool = False,
+    *,
+    trainer_class: type[SentenceTransformerTrainer] = SentenceTransformerTrainer,
 ) -> None:
     """Train ``model`` on each ``(DataLoader of InputExample, loss)`` in turn; a batch of each is taken as often.
 
@@ -141,7 +143,7 @@ def fit(
         )
         batches = min(-(-len(rows) // args.per_device_train_batch_size) for rows in examples.values())
         steps = args.max_steps if args.max_steps > 0 else batches * epochs * len(examples)
-        trainer = SentenceTransformerTrainer(
+        trainer = trainer_class(
             model,
             args,
             examples,
