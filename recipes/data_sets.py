@@ -8,20 +8,33 @@ from pathlib import Path
 from typing import Any
 from zlib import crc32
 
-from likewise.evaluation import EmbeddingSimilarityEvaluator
+from likewise.evaluation import EmbeddingSimilarityEvaluator, InformationRetrievalEvaluator
 from likewise.files import read_rows
+from likewise.similarity import dot_score
 
 Columns = dict[str, list[Any]]
 SPLITS = {"train": "train", "dev": "validation", "test": "test"}  # ours → the Hub's
+MS_MARCO = ["query", "passage", "label"]  # of the file; label 1: the passage answers the query
 WIKIPEDIA = "hf://datasets/princeton-nlp/datasets-for-simcse/wiki1m_for_simcse.txt"
 
 
 def arguments(
-    recipe: str | None, given: Sequence[str] | None, model: str, epochs: float, output: str
+    recipe: str | None,
+    given: Sequence[str] | None,
+    model: str,
+    epochs: float,
+    output: str,
+    cross_encoder: str | None = None,
 ) -> argparse.Namespace:
-    """The arguments of a recipe, whose docstring is ``recipe``: those ``given``, or of the command line."""
+    """The arguments of a recipe, whose docstring is ``recipe``: those ``given``, or of the command line.
+
+    A recipe that learns from a cross-encoder says which one is its default.
+    """
     parser = argparse.ArgumentParser(description=recipe, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default=model, help=f"a folder or a name on the Hub; by default {model}")
+    if cross_encoder is not None:
+        told = f"what the model learns from, as --model; by default {cross_encoder}"
+        parser.add_argument("--cross-encoder", default=cross_encoder, metavar="MODEL", help=told)
     parser.add_argument("--data", type=Path, metavar="FOLDER", help="read the data from here instead of the Hub")
     parser.add_argument("--rows", type=int, metavar="N", help="train on N rows only, drawn at random")
     parser.add_argument("--epochs", type=float, default=epochs, help=f"passes through the data; by default {epochs:g}")
@@ -100,6 +113,49 @@ def stsb_evaluator(folder: Path | None, split: str, truncate_dim: int | None = N
         similarity_fn_names=["cosine"],
         name=name,
         truncate_dim=truncate_dim,
+    )
+
+
+def ms_marco_triplets(folder: Path | None, split: str, rows: int | None = None) -> Columns:
+    """Questions to Bing (query), a passage that answers each (positive), and one that does not (negative).
+
+    A tenth of the queries is for "dev", and a tenth for "test". The Hub's negatives were found by BM25, those of a
+    folder are random.
+    """
+    columns = ["query", "positive", "negative"]
+    if folder is None:
+        found = from_hub("sentence-transformers/msmarco-bm25", "triplet", "train", columns)
+    else:
+        found = _triplets_of_labels(from_file(folder / "retrieval" / "msmarco_sample.parquet", MS_MARCO))
+    tenths = [crc32(query.encode()) % 10 for query in found["query"]]
+    wanted = {"train": range(2, 10), "dev": range(1), "test": range(1, 2)}[split]
+    return drawn(chosen(found, [tenth in wanted for tenth in tenths]), rows)
+
+
+def _triplets_of_labels(labelled: Columns) -> Columns:
+    """Each query's passages with label 1, each beside one of those with label 0."""
+    passages: dict[str, tuple[list[str], list[str]]] = {}  # query → passages with label 0, with label 1
+    for query, passage, label in zip(*labelled.values(), strict=True):
+        passages.setdefault(query, ([], []))[label].append(passage)
+    rows = [
+        (query, positive, negatives[place % len(negatives)])
+        for query, (negatives, positives) in passages.items()
+        if negatives
+        for place, positive in enumerate(positives)
+    ]
+    return dict(zip(("query", "positive", "negative"), map(list, zip(*rows, strict=True)), strict=True))
+
+
+def ms_marco_evaluator(folder: Path | None, split: str) -> InformationRetrievalEvaluator:
+    """How early queries find their passage among those of 1,000 triplets; its name is "ms-marco-dev", for example."""
+    triplets = ms_marco_triplets(folder, split, 1000)
+    relevant: dict[str, set[str]] = {}
+    for query, positive in zip(triplets["query"], triplets["positive"], strict=True):
+        relevant.setdefault(query, set()).add(positive)
+    texts = {text: text for text in triplets["positive"] + triplets["negative"]}  # each text is its own id
+    queries = {query: query for query in relevant}
+    return InformationRetrievalEvaluator(
+        queries, texts, relevant, name=f"ms-marco-{split}", score_functions={"dot": dot_score}
     )
 
 

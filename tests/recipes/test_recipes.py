@@ -12,10 +12,12 @@ import pyarrow.parquet
 import pytest
 
 from likewise import SentenceTransformer
-from tests.tiny_checkpoints import WORDS, tiny_encoder
+from tests.tiny_checkpoints import WORDS, tiny_classifier, tiny_encoder
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 SCORE = {  # recipe → its score
+    "augmented_sbert": "eval_sts-test_spearman_cosine",
+    "cross_encoder_distillation": "eval_ms-marco-test_dot_mrr@10",
     "distillation": "eval_sts-test_spearman_cosine",
     "matryoshka": "eval_sts-test-16_spearman_cosine",
     "nli_classification": "eval_sts-test_spearman_cosine",
@@ -26,6 +28,8 @@ SCORE = {  # recipe → its score
     "unsupervised_simcse": "eval_sts-test_spearman_cosine",
 }
 LOSSES = {  # recipe → the loss that the model card names
+    "augmented_sbert": "CosineSimilarityLoss",
+    "cross_encoder_distillation": "MarginMSELoss",
     "distillation": "MSELoss",
     "matryoshka": "MatryoshkaLoss",
     "nli_classification": "SoftmaxLoss",
@@ -35,6 +39,7 @@ LOSSES = {  # recipe → the loss that the model card names
     "triplets": "TripletLoss",
     "unsupervised_simcse": "MultipleNegativesRankingLoss",
 }
+WITH_CROSS_ENCODER = ("augmented_sbert", "cross_encoder_distillation")
 
 Import = Callable[[str], ModuleType]
 
@@ -49,6 +54,11 @@ def imported(monkeypatch: pytest.MonkeyPatch) -> Import:
 @pytest.fixture(scope="module")
 def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny_encoder(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture(scope="module")
+def tiny_scorer(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_classifier(tmp_path_factory.mktemp("scorer"))
 
 
 @pytest.fixture(scope="module")
@@ -82,6 +92,14 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "source": ["snli_train" for _ in rows],
         },
     )
+    write(
+        "retrieval/msmarco_sample.parquet",
+        {
+            "query": [sentence(row // 2, 5) for row in range(600)],
+            "passage": [sentence(row // 2, 3) + " too" * (1 - row % 2) for row in range(600)],
+            "label": [1 - row % 2 for row in range(600)],
+        },
+    )
     for split in ("train", "dev", "test"):
         write(
             f"sts/stsb_{split}.parquet",
@@ -96,9 +114,11 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("recipe", SCORE)
 def test_a_recipe_gives_a_model_and_its_score(
-    recipe: str, imported: Import, tiny_folder: Path, data: Path, tmp_path: Path
+    recipe: str, imported: Import, tiny_folder: Path, tiny_scorer: Path, data: Path, tmp_path: Path
 ) -> None:
     given = ["--model", str(tiny_folder), "--data", str(data), "--rows", "40", "--epochs", "1"]
+    if recipe in WITH_CROSS_ENCODER:
+        given += ["--cross-encoder", str(tiny_scorer)]
     scores = imported(recipe).main([*given, "--output", str(tmp_path / "model")])
     assert math.isfinite(scores[SCORE[recipe]])
 
@@ -106,6 +126,8 @@ def test_a_recipe_gives_a_model_and_its_score(
     tasks, name = imported("data_sets"), SCORE[recipe].removeprefix("eval_")
     if recipe == "triplets":
         evaluator = imported("triplets").evaluator(tasks.section_triplets(data, "test"), "test")
+    elif recipe == "cross_encoder_distillation":
+        evaluator = tasks.ms_marco_evaluator(data, "test")
     else:
         evaluator = tasks.stsb_evaluator(data, "test", 16 if recipe == "matryoshka" else None)
     assert evaluator(loaded)[name] == pytest.approx(scores[SCORE[recipe]], abs=1e-3)
@@ -137,6 +159,25 @@ def test_what_is_read_from_a_folder(imported: Import, data: Path) -> None:
     assert all(splits)
 
 
+def test_labelled_passages_become_triplets(imported: Import, tmp_path: Path) -> None:
+    tasks = imported("data_sets")
+    queries = [f"question {number}" for number in range(900)]
+    rows = [(q, f"{kind} {q}", kind == "right") for q in queries for kind in ("wrong", "right", "right")]
+    rows += [("nobody knows", "wrong", False), ("all know", "right", True)]
+    (tmp_path / "retrieval").mkdir()
+    query, passage, label = zip(*rows, strict=True)
+    columns = {"query": query, "passage": passage, "label": [int(one) for one in label]}
+    pyarrow.parquet.write_table(pyarrow.table(columns), tmp_path / "retrieval" / "msmarco_sample.parquet")
+    splits = [tasks.ms_marco_triplets(tmp_path, split) for split in ("train", "dev", "test")]
+    found = [triplet for split in splits for triplet in zip(*split.values(), strict=True)]
+    assert sorted(found) == sorted((q, f"right {q}", f"wrong {q}") for q in queries for _ in range(2))
+    assert len(set.union(*(set(split["query"]) for split in splits))) == sum(len(set(s["query"])) for s in splits)
+    assert all(len(split["query"]) > 5 for split in splits)
+    evaluator = tasks.ms_marco_evaluator(tmp_path, "test")
+    assert len(evaluator.queries) == len(set(splits[2]["query"]))
+    assert len(evaluator.corpus) == 2 * len(evaluator.queries)
+
+
 def test_what_is_read_from_the_hub(imported: Import, monkeypatch: pytest.MonkeyPatch) -> None:
     import datasets
 
@@ -146,7 +187,7 @@ def test_what_is_read_from_the_hub(imported: Import, monkeypatch: pytest.MonkeyP
         asked.append((name, config, *others.values()))
         columns = {
             "pair-class": ("premise", "hypothesis", "label"),
-            "triplet": ("anchor", "positive", "negative"),
+            "triplet": ("anchor", "query", "positive", "negative"),
             None: ("text",) if name == "text" else ("sentence1", "sentence2", "score"),
         }[config]
         return datasets.Dataset.from_dict(
@@ -159,6 +200,7 @@ def test_what_is_read_from_the_hub(imported: Import, monkeypatch: pytest.MonkeyP
     assert tasks.nli_triplets(None, 1)["anchor"] in (["a kettle"], ["a train"])
     assert tasks.section_triplets(None, "dev")["negative"] == ["a kettle", "a train"]
     assert tasks.stsb(None, "test")["score"] == [1, 0], "the Hub's scores are from 0 to 1 already"
+    assert list(tasks.ms_marco_triplets(None, "train")) == ["query", "positive", "negative"]
     assert tasks.wikipedia_sentences(None) == ["a kettle", "a train"]
     assert [line[:3] for line in asked[:4]] == [
         ("sentence-transformers/all-nli", "pair-class", "train"),
