@@ -27,7 +27,7 @@ from likewise.augment import (
 from likewise.search import lexical_search
 from tests.tiny_checkpoints import WORDS, tiny_classifier, tiny_encoder
 
-TEXTS = st.sampled_from(["the kettle", "a late train", "green tea", "rain on the river", "winter"])
+TEXTS = st.sampled_from(["green tea", "a late train", "late tea", "rain on the green river", "river tea", "winter"])
 PAIRS = st.lists(st.tuples(TEXTS, TEXTS), min_size=1, max_size=8)
 GOLD = ScoredPairs(
     [(f"the {WORDS[row]} is {WORDS[row + 1]}", f"a {WORDS[row * 3 % 28]} and {WORDS[row + 1]}") for row in range(24)],
@@ -97,6 +97,14 @@ def test_swapping_adds_each_pair_the_other_way_round(pairs: list[Pair]) -> None:
     assert len(gold.and_also(both)) == 3 * len(pairs)
 
 
+@pytest.mark.parametrize("score", [-0.1, 1.1, float("nan")])
+def test_scores_are_from_0_to_1_one_for_each_pair(score: float) -> None:
+    with pytest.raises(ValueError, match=f"scores must be from 0 to 1, but that of pair 1 is {score:g}"):
+        ScoredPairs([("tea", "rain"), ("tea", "green tea")], np.array([0.5, score], np.float32))
+    with pytest.raises(ValueError, match=r"there are 1 pairs, but scores of the shape \(2,\)"):
+        ScoredPairs([("tea", "rain")], np.zeros(2, np.float32))
+
+
 # Sampling
 
 
@@ -118,7 +126,7 @@ def test_new_pairs_are_all_neighbours_that_are_not_gold_each_once(gold: list[Pai
 
 
 def test_lexical_neighbours_are_the_best_by_bm25_without_the_text_itself() -> None:
-    texts = [*GOLD.texts, "the Kettle, is Train?", "!"]  # words that another text has too, and none at all
+    texts = [*GOLD.texts, "Tea, late!", "late tea", "tea: late", "!"]  # words that others have too, and none at all
     for top_k in (1, 3, 100):
         for row, others in enumerate(lexical_neighbours(texts, top_k)):
             hits = lexical_search(texts[row], texts, len(texts))[0]
@@ -126,17 +134,18 @@ def test_lexical_neighbours_are_the_best_by_bm25_without_the_text_itself() -> No
     assert lexical_neighbours(texts, 5)[-1] == []
 
 
-def test_semantic_neighbours_are_the_nearest_without_the_text_itself(encoder_folder: Path) -> None:
+@pytest.mark.parametrize("top_k", [1, 3])
+def test_semantic_neighbours_are_the_nearest_without_the_text_itself(top_k: int, encoder_folder: Path) -> None:
     model = SentenceTransformer(encoder_folder, device="cpu", dtype="float32")
     texts = [*GOLD.texts[:12], GOLD.texts[0].upper(), GOLD.texts[0].title()]  # to the model three times the same
     vectors = model.encode(texts).astype(np.float64)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     cosines = vectors @ vectors.T
     np.fill_diagonal(cosines, -np.inf)
-    for row, others in enumerate(semantic_neighbours(texts, 3, model)):
+    for row, others in enumerate(semantic_neighbours(texts, top_k, model)):
         assert row not in others
-        assert len(set(others)) == 3
-        np.testing.assert_allclose(cosines[row, others], np.sort(cosines[row])[::-1][:3], atol=1e-5)
+        assert len(others) == len(set(others)) == top_k
+        np.testing.assert_allclose(cosines[row, others], np.sort(cosines[row])[::-1][:top_k], atol=1e-5)
 
 
 def test_a_text_that_is_paired_with_all_others_gets_no_new_pair(encoder_folder: Path) -> None:
