@@ -106,3 +106,13 @@ def test_what_cannot_be_done_is_told_before_anything_is_trained(run: Run, folder
     assert finished.err == (
         "likewise: out is there already and not an empty folder; remove it, or give another output\n"
     )
+
+
+def test_a_loss_that_is_no_number_is_one_line(run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise FloatingPointError("in step 1, the loss is NaN")
+
+    monkeypatch.setattr("likewise.augment.train_cross_encoder", fail)
+    finished = augment(run)
+    assert finished.code == 1
+    assert finished.err.splitlines()[-1] == "likewise: in step 1, the loss is NaN"

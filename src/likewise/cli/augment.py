@@ -60,30 +60,16 @@ def augment(
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise ValueError(f"{output} is there already and not an empty folder; remove it, or give another output")
     with warnings_in_a_line():
-        from likewise.augment import Learning, gold_pairs, labelled, train_bi_encoder, train_cross_encoder
+        from likewise.augment import Learning, gold_pairs
 
         gold = gold_pairs(gold_file, columns.split(",") if columns else None, label, label_scale)
         learning = Learning(epochs, bf16=bf16, seed=seed, shows_progress=True)
-        pairs = _sampled(gold, sampling, top_k, model, learning)
-
-        import torch
-
-        from likewise import CrossEncoder, SentenceTransformer
-
-        _tell(2, f"the cross-encoder learns {len(gold):,} gold pairs, each also swapped")
-        torch.manual_seed(seed)  # an encoder without a head gets a new one
-        scorer = CrossEncoder(cross_encoder)
-        train_cross_encoder(scorer, gold, learning)
-        scorer.save_pretrained(output / "cross-encoder")
-
-        _tell(3, f"it scores {len(pairs):,} new pairs")
-        silver = labelled(scorer, pairs, shows_progress=True)
-        _write(output / "silver.csv", silver)
-
-        _tell(4, f"the bi-encoder learns {len(gold) + len(silver):,} pairs, gold and silver")
-        bi_encoder = SentenceTransformer(model)
-        train_bi_encoder(bi_encoder, gold.and_also(silver), learning)
-        bi_encoder.save_pretrained(output / "bi-encoder")
+        try:
+            pairs = _sampled(gold, sampling, top_k, model, learning)
+            silver = _silver(gold, pairs, cross_encoder, learning, output)
+            _train(gold.and_also(silver), model, learning, output)
+        except FloatingPointError as error:  # the loss was NaN; the message says what may help
+            raise ValueError(str(error)) from error
     _print_summary(output, gold, silver)
 
 
@@ -114,6 +100,37 @@ def _sampled(gold: "ScoredPairs", sampling: Sampling, top_k: int, model: str, le
             "--sampling both"
         )
     return pairs
+
+
+def _silver(
+    gold: "ScoredPairs", pairs: "list[Pair]", cross_encoder: str, learning: "Learning", output: Path
+) -> "ScoredPairs":
+    """The new pairs with their scores; they and the cross-encoder are written."""
+    import torch
+
+    from likewise import CrossEncoder
+    from likewise.augment import labelled, train_cross_encoder
+
+    _tell(2, f"the cross-encoder learns {len(gold):,} gold pairs, each also swapped")
+    torch.manual_seed(learning.seed)  # an encoder without a head gets a new one
+    scorer = CrossEncoder(cross_encoder)
+    train_cross_encoder(scorer, gold, learning)
+    scorer.save_pretrained(output / "cross-encoder")
+    _tell(3, f"it scores {len(pairs):,} new pairs")
+    silver = labelled(scorer, pairs, shows_progress=True)
+    _write(output / "silver.csv", silver)
+    return silver
+
+
+def _train(pairs: "ScoredPairs", model: str, learning: "Learning", output: Path) -> None:
+    """Train and write the bi-encoder."""
+    from likewise import SentenceTransformer
+    from likewise.augment import train_bi_encoder
+
+    _tell(4, f"the bi-encoder learns {len(pairs):,} pairs, gold and silver")
+    bi_encoder = SentenceTransformer(model)
+    train_bi_encoder(bi_encoder, pairs, learning)
+    bi_encoder.save_pretrained(output / "bi-encoder")
 
 
 def _write(path: Path, pairs: "ScoredPairs") -> None:
