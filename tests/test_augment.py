@@ -1,5 +1,6 @@
 """Augmented SBERT's steps: which pairs are sampled, what labels they get, and that the seed decides everything."""
 
+import re
 from collections.abc import Iterator
 from itertools import combinations
 from pathlib import Path
@@ -215,3 +216,21 @@ def test_the_bi_encoder_learns_scores_as_cosines_and_the_seed_decides(encoder_fo
     np.testing.assert_array_equal(first, again)
     assert not np.array_equal(first, other)
     assert max(after) < 0.8 * min(before)
+
+
+def test_the_code_of_the_guide_runs(
+    encoder_folder: Path, classifier_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = (Path(__file__).parents[1] / "docs" / "guides" / "augment.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"^```python\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
+    for name, folder in {
+        "cross-encoder/ms-marco-MiniLM-L12-v2": classifier_folder,
+        "all-MiniLM-L6-v2": encoder_folder,
+    }.items():
+        block = block.replace(f'"{name}"', repr(str(folder)))
+    monkeypatch.chdir(tmp_path)
+    lines = [f"{first},{second},{5 * score}" for (first, second), score in zip(GOLD.pairs, GOLD.scores, strict=True)]
+    (tmp_path / "pairs.csv").write_text("\n".join(["a,b,score", *lines]), encoding="utf-8")
+    names: dict[str, Any] = {}
+    exec(compile(block, "docs/guides/augment.md", "exec"), names)
+    assert len(names["silver"]) > 5
