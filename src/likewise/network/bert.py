@@ -11,6 +11,7 @@ from likewise.network.attention import packed_attention
 from likewise.network.dropout import Dropout
 from likewise.network.encoder import Encoder, table
 from likewise.network.heads import activation_function
+from likewise.network.linear import Linear
 from likewise.network.packed import PackedTokens
 
 
@@ -27,7 +28,7 @@ class BertEmbeddings(nn.Module):
         self.segments = table(settings.segment_types, width) if settings.segment_types else None
         self.norm = nn.LayerNorm(width, settings.norm_epsilon)
         self.dropout = Dropout(settings.dropout)
-        self.project = nn.Linear(width, settings.hidden) if width != settings.hidden else None
+        self.project = Linear(width, settings.hidden) if width != settings.hidden else None
 
     def forward(self, tokens: PackedTokens) -> Tensor:
         """(tokens,) → (tokens, hidden)."""
@@ -58,13 +59,13 @@ class BertLayer(nn.Module):
         super().__init__()
         self.heads = settings.heads
         self.attention_dropout = settings.attention_dropout
-        self.qkv = nn.Linear(settings.hidden, 3 * settings.hidden)
-        self.attention_out = nn.Linear(settings.hidden, settings.hidden)
+        self.qkv = Linear(settings.hidden, 3 * settings.hidden)
+        self.attention_out = Linear(settings.hidden, settings.hidden)
         self.attention_out_dropout = Dropout(settings.attention_out_dropout)
         self.attention_norm = nn.LayerNorm(settings.hidden, settings.norm_epsilon)
-        self.expand = nn.Linear(settings.hidden, settings.intermediate)
+        self.expand = Linear(settings.hidden, settings.intermediate)
         self.activation = activation_function(settings.activation)
-        self.contract = nn.Linear(settings.intermediate, settings.hidden)
+        self.contract = Linear(settings.intermediate, settings.hidden)
         self.output_norm = nn.LayerNorm(settings.hidden, settings.norm_epsilon)
         self.dropout = Dropout(settings.dropout)
 

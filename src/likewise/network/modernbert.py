@@ -11,6 +11,7 @@ from likewise.network.attention import packed_attention
 from likewise.network.dropout import Dropout
 from likewise.network.encoder import Encoder, table
 from likewise.network.heads import activation_function
+from likewise.network.linear import Linear
 from likewise.network.packed import PackedTokens
 from likewise.network.rotary import Rotation, rotate, rotation
 
@@ -38,14 +39,14 @@ class ModernBertLayer(nn.Module):
         self.heads = settings.heads
         self.attention_dropout = settings.attention_dropout
         self.attention_norm = nn.Identity() if is_first else _norm(settings)
-        self.qkv = nn.Linear(settings.hidden, 3 * settings.hidden, settings.attention_bias)
-        self.attention_out = nn.Linear(settings.hidden, settings.hidden, settings.attention_bias)
+        self.qkv = Linear(settings.hidden, 3 * settings.hidden, settings.attention_bias)
+        self.attention_out = Linear(settings.hidden, settings.hidden, settings.attention_bias)
         self.attention_out_dropout = Dropout(settings.attention_dropout)
         self.feed_forward_norm = _norm(settings)
-        self.expand = nn.Linear(settings.hidden, 2 * settings.intermediate, settings.feed_forward_bias)
+        self.expand = Linear(settings.hidden, 2 * settings.intermediate, settings.feed_forward_bias)
         self.activation = activation_function(settings.activation)
         self.dropout = Dropout(settings.dropout)
-        self.contract = nn.Linear(settings.intermediate, settings.hidden, settings.feed_forward_bias)
+        self.contract = Linear(settings.intermediate, settings.hidden, settings.feed_forward_bias)
 
     def forward(self, hidden: Tensor, tokens: PackedTokens, turn: Rotation, window: int | None) -> Tensor:
         """(tokens, hidden) → (tokens, hidden): of each part's normalised input, the result is added (pre-norm)."""

@@ -11,6 +11,7 @@ from likewise.network.attention import packed_attention
 from likewise.network.dropout import Dropout
 from likewise.network.encoder import Encoder, table
 from likewise.network.heads import activation_function
+from likewise.network.linear import Linear
 from likewise.network.packed import PackedTokens
 from likewise.network.rotary import Rotation, rotate, rotation
 
@@ -42,13 +43,13 @@ class NomicBertLayer(nn.Module):
         hidden, intermediate = settings.hidden, settings.intermediate
         self.heads = settings.heads
         self.attention_dropout = settings.attention_dropout
-        self.qkv = nn.Linear(hidden, 3 * hidden, settings.attention_bias)
-        self.attention_out = nn.Linear(hidden, hidden, settings.attention_bias)
+        self.qkv = Linear(hidden, 3 * hidden, settings.attention_bias)
+        self.attention_out = Linear(hidden, hidden, settings.attention_bias)
         self.attention_norm = nn.LayerNorm(hidden, settings.norm_epsilon)
-        self.expand = nn.Linear(hidden, intermediate, settings.expand_bias)
-        self.gate = nn.Linear(hidden, intermediate, settings.expand_bias)
+        self.expand = Linear(hidden, intermediate, settings.expand_bias)
+        self.gate = Linear(hidden, intermediate, settings.expand_bias)
         self.activation = activation_function(settings.activation)
-        self.contract = nn.Linear(intermediate, hidden, settings.contract_bias)
+        self.contract = Linear(intermediate, hidden, settings.contract_bias)
         self.output_norm = nn.LayerNorm(hidden, settings.norm_epsilon)
         self.dropout = Dropout(settings.dropout)
 
