@@ -26,6 +26,7 @@ def test_values_and_gradients_are_those_of_the_formula(
     exact = values.detach().double() @ layer.weight.detach().double().t()
     if bias:
         exact = exact + layer.bias.detach().double()
+        assert layer.bias.grad is not None
         torch.testing.assert_close(layer.bias.grad.double(), direction.double().sum(0), atol=1e-4, rtol=1e-5)
     torch.testing.assert_close(found.detach().double(), exact, atol=1e-5, rtol=1e-5)
     of_values, of_weight = values.grad, layer.weight.grad

@@ -18,7 +18,7 @@ class Linear(nn.Linear):
         """(rows, inputs) → (rows, outputs)."""
         if not _is_for_onednn(input, self.weight):
             return F.linear(input, self.weight, self.bias)
-        found: Tensor = _Product.apply(input, self.weight, self.bias)
+        found: Tensor = _Product.apply(input, self.weight, self.bias)  # type: ignore[no-untyped-call]
         return found
 
 
