@@ -145,6 +145,7 @@ def test_the_model_is_kept_whole(run: Run, folder: Path) -> None:
     assert kept["metric_for_best_model"] == "scored_spearman_cosine"
 
 
+@pytest.mark.filterwarnings("ignore::likewise.training.health.TrainingWarning")  # the run is to go wrong
 def test_the_scores_are_those_of_the_best_model(run: Run, folder: Path) -> None:
     out = train(run, "--evaluate", "scored.csv", "--epochs", 4, "--learning-rate", 0.1).out
     log = json.loads(Path("out/checkpoint-12/trainer_state.json").read_text())["log_history"]
