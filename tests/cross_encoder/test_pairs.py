@@ -30,13 +30,13 @@ def test_the_longer_text_is_cut_as_by_the_tokenizers_library(
     """Also where both texts were cut before, to ``limit`` and some ``spare`` tokens."""
     texts = [" ".join((WORDS * 2)[:count]) for count in (first, second)]
     tokenizer.no_truncation()
-    whole = tokenizer.encode(*texts)
+    whole = tokenizer.encode(texts[0], texts[1])
     parts = tokenize(tokenizer, texts, limit + spare, special=False)
     pair = joined(
         parts.take(np.array([0])), parts.take(np.array([1])), pair_template(tokenizer, has_segments=True), limit
     )
     tokenizer.enable_truncation(limit, strategy="longest_first")
-    cut = tokenizer.encode(*texts)
+    cut = tokenizer.encode(texts[0], texts[1])
     assert pair.ids.tolist() == cut.ids
     assert pair.segments is not None
     assert pair.segments.tolist() == cut.type_ids

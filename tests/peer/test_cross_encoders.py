@@ -151,7 +151,7 @@ def read_by_them(
         model.default_prompt_name = "river"
         scores[name], facts[name] = scores_of(model), facts_of(model)
         model.save_pretrained(folder / "saved" / name)
-    jobs = [[name, str(folder / "saved" / name), {}, None] for name in OURS]
+    jobs: list[list[Any]] = [[name, str(folder / "saved" / name), {}, None] for name in OURS]
     their_scores, their_facts = score_with_peer(jobs, folder)
     return folder / "saved", scores, their_scores, facts, their_facts
 
