@@ -148,18 +148,35 @@ def check_encode_arguments(
     Raises:
         ValueError: One of them is not right or not supported.
     """
-    numbers = {"batch_size": batch_size, "token_budget": token_budget, "truncate_dim": truncate_dim}
-    for name, number in numbers.items():
-        if number is not None and not (isinstance(number, Integral) and number >= 1):
-            raise ValueError(f"{name} must be a whole number, 1 or more, not {number!r}")
+    check_whole_numbers(batch_size=batch_size, token_budget=token_budget, truncate_dim=truncate_dim)
     if not isinstance(prompt, str | None):
         raise ValueError(f"prompt must be a text to put before each text, not {prompt!r}")
     if output_value not in ("sentence_embedding", "token_embeddings"):
         raise ValueError(f"output_value {output_value!r} is not known; use 'sentence_embedding' or 'token_embeddings'")
     if precision not in ("float32", None):
         raise ValueError(f"precision {precision!r} is not there yet; use 'float32' and convert the vectors yourself")
+    refuse_processes("encoding", pool, chunk_size, device)
+
+
+def check_whole_numbers(**numbers: int | None) -> None:
+    """Check arguments, by their names, that are counts where they are given.
+
+    Raises:
+        ValueError: One is no whole number, or below 1.
+    """
+    for name, number in numbers.items():
+        if number is not None and not (isinstance(number, Integral) and number >= 1):
+            raise ValueError(f"{name} must be a whole number, 1 or more, not {number!r}")
+
+
+def refuse_processes(work: str, pool: object, chunk_size: object, device: object) -> None:
+    """Refuse the incumbent's arguments that share ``work`` between processes.
+
+    Raises:
+        ValueError: One of them is given.
+    """
     if pool is not None or chunk_size is not None or isinstance(device, list):
-        raise ValueError("encoding in several processes is not there yet; leave pool, chunk_size and device lists out")
+        raise ValueError(f"{work} in several processes is not there yet; leave pool, chunk_size and device lists out")
 
 
 def without_task(inputs: Any, task: str | None) -> tuple[Any, str | None]:

@@ -8,11 +8,12 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Self
 
 from likewise.arguments import refuse_pickles
-from likewise.checkpoint.model_card import Score, TrainingFacts
+from likewise.checkpoint.model_card import DataSet, Score, TrainingFacts
 from likewise.checkpoint.model_settings import ModelSettings, prompts_of
 from likewise.checkpoint.values import listed, shortened
 from likewise.engine import DTYPES, Engine, adapters, dtype_name
 from likewise.engine.live import LiveModel
+from likewise.saving import Card
 
 if TYPE_CHECKING:
     import torch
@@ -182,6 +183,18 @@ class Model:
             )
 
     # Inside
+
+    def _card(
+        self,
+        model_name: str | None,
+        train_datasets: Sequence[str] | None,
+        training: TrainingFacts | None,
+        scores: Sequence[Score] | None,
+    ) -> Card:
+        """What the model card says: what is given, else what a trainer left."""
+        if train_datasets and training is None:
+            training = TrainingFacts([DataSet(name, hub_id=name) for name in train_datasets])
+        return Card(model_name, training or self.training_facts, self.scores if scores is None else scores)
 
     def _resolved_prompt(self, prompt: str | None, prompt_name: str | None) -> str | None:
         if prompt is not None:

@@ -45,8 +45,7 @@ def save_model(
     """
     if layout not in LAYOUTS:
         raise ValueError(f"layout {layout!r} is not known; use one of {', '.join(map(repr, LAYOUTS))}")
-    if dtype is not None and dtype not in FLOATS:
-        raise ValueError(f"weights cannot be stored in {dtype!r}; use one of {', '.join(FLOATS)}")
+    check_dtype(dtype)
 
     def files_of(module: models.Module) -> ModuleFiles:
         if isinstance(module, models.Router):
@@ -60,14 +59,28 @@ def save_model(
         return with_adapter(module.files({}, layout), adapter)
 
     written = list(map(files_of, modules))
-    readme = Path(path) / "README.md"
-    is_kept = readme.is_file() and not is_generated(readme.read_text(encoding="utf-8", errors="replace"))
     is_adapter = any(SETTINGS in files.json for files in written)
     with whole_folder(path, dropped=["config.json"] * is_adapter) as folder:
         write_checkpoint(folder, written, _json(settings, layout), layout, dtype)
-        if card is not None and not is_kept:
+        if card is not None and not has_own_card(path):
             facts = _facts(modules, live.routes, settings, card, Path(os.path.realpath(path)).name)
             (folder / "README.md").write_text(model_card(facts), encoding="utf-8")
+
+
+def check_dtype(dtype: str | None) -> None:
+    """Check what weights are to be stored in; None leaves them as they are.
+
+    Raises:
+        ValueError: There is no such dtype.
+    """
+    if dtype is not None and dtype not in FLOATS:
+        raise ValueError(f"weights cannot be stored in {dtype!r}; use one of {', '.join(FLOATS)}")
+
+
+def has_own_card(path: str | os.PathLike[str]) -> bool:
+    """Whether the folder ``path`` has a model card that somebody has written."""
+    readme = Path(path) / "README.md"
+    return readme.is_file() and not is_generated(readme.read_text(encoding="utf-8", errors="replace"))
 
 
 def with_adapter(files: ModuleFiles, adapter: Adapter) -> ModuleFiles:

@@ -21,7 +21,7 @@ from likewise.arguments import (
     without_task,
 )
 from likewise.checkpoint.locate import locate
-from likewise.checkpoint.model_card import DataSet, Score, TrainingFacts
+from likewise.checkpoint.model_card import Score, TrainingFacts
 from likewise.checkpoint.model_settings import ModelSettings, read_model_settings
 from likewise.checkpoint.settings import read_checkpoint
 from likewise.checkpoint.values import about, shortened
@@ -32,7 +32,7 @@ from likewise.engine import dtype_name
 from likewise.engine.live import LiveModel
 from likewise.model import Model
 from likewise.models.reading import read_modules
-from likewise.saving import Card, save_model
+from likewise.saving import save_model
 from likewise.similarity import SimilarityFunction, normalize_embeddings
 from likewise.tokens import TokenBatch, texts_of
 
@@ -358,11 +358,8 @@ class SentenceTransformer(Model):
             ValueError: There is no such layout or dtype, or ``safe_serialization`` is off.
         """
         refuse_pickles(safe_serialization)
-        if train_datasets and training is None:
-            training = TrainingFacts([DataSet(name, hub_id=name) for name in train_datasets])
         settings = ModelSettings(self.prompts, self.default_prompt_name, self.similarity_fn_name, self.truncate_dim)
-        training, scores = training or self.training_facts, self.scores if scores is None else scores
-        card = Card(model_name, training, scores) if create_model_card else None
+        card = self._card(model_name, train_datasets, training, scores) if create_model_card else None
         save_model(self._modules, self._live, settings, path, layout, dtype, card)
 
     save = save_pretrained

@@ -88,6 +88,10 @@ def test_we_read_what_they_write(version: str, name: str, written: By) -> None:
 @pytest.mark.parametrize("reader", READERS)
 def test_they_read_what_we_write(reader: str, name: str, read: By) -> None:
     reading = of_version(read, reader).get(name)
+    if reading is None and not any(
+        os.environ.get(variable) and not CASES[name].why_not_written(version) for version, variable in VERSIONS.items()
+    ):
+        pytest.skip(f"no sentence-transformers that is named here writes {name}")
     if reading is None:
         pytest.fail("we did not load it, so there is nothing that we could write")
     if reason := CASES[name].why_not_read(READERS[reader][0]):

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from likewise.checkpoint.settings import architecture_of
 from likewise.checkpoint.values import ConfigValues, shortened, whole_number
 
 POOLINGS = ("cls", "mean")  # how ModernBERT's head gets one vector of a pair; all others take the first token's
@@ -45,13 +46,21 @@ class _Architecture:
     prefix: str  # of the encoder's arrays
     parts: Mapping[str, str]  # stored name → ours
     activation: str
-    drops_first: bool = True  # whether dropout stands before the Dense too
-    defaults: Mapping[str, Any] | None = None
+    drops_first: bool  # whether dropout stands before the Dense too
+    defaults: Mapping[str, Any]
     dropout: tuple[str, ...] = ("classifier_dropout", "hidden_dropout_prob")  # the first key that there is
 
 
 _TWO_LAYERS = {"classifier.dense": "dense", "classifier.out_proj": "out"}
 _DROPOUT = {"hidden_dropout_prob": 0.1}
+_MODERNBERT = {
+    "classifier_dropout": 0.0,
+    "classifier_pooling": "cls",
+    "classifier_bias": False,
+    "classifier_activation": "gelu",
+    "norm_eps": 1e-5,
+    "norm_bias": False,
+}
 ARCHITECTURES: dict[str, _Architecture] = {  # "model_type" in config.json → its head
     "bert": _Architecture(
         "Bert", "bert.", {"bert.pooler.dense": "dense", "classifier": "out"}, "tanh", False, _DROPOUT
@@ -64,26 +73,17 @@ ARCHITECTURES: dict[str, _Architecture] = {  # "model_type" in config.json → i
     "electra": _Architecture("Electra", "electra.", _TWO_LAYERS, "gelu", True, _DROPOUT),
     "modernbert": _Architecture(
         *("ModernBert", "model.", {"head.dense": "dense", "head.norm": "norm", "classifier": "out"}, "gelu", False),
-        *({"classifier_dropout": 0.0}, ("classifier_dropout",)),
+        *(_MODERNBERT, ("classifier_dropout",)),
     ),
     "mpnet": _Architecture("MPNet", "mpnet.", _TWO_LAYERS, "tanh", True, _DROPOUT, ("hidden_dropout_prob",)),
     "roberta": _Architecture("Roberta", "roberta.", _TWO_LAYERS, "tanh", True, _DROPOUT),
     "xlm-roberta": _Architecture("XLMRoberta", "roberta.", _TWO_LAYERS, "tanh", True, _DROPOUT),
 }
-_MODERNBERT = {
-    "classifier_pooling": "cls",
-    "classifier_bias": False,
-    "classifier_activation": "gelu",
-    "norm_eps": 1e-5,
-    "norm_bias": False,
-}
 
 
 def is_classifier(config: Mapping[str, Any]) -> bool:
     """Whether ``config`` is that of a model with a classification head."""
-    architectures = config.get("architectures")
-    first = architectures[0] if isinstance(architectures, list) and architectures else ""
-    return isinstance(first, str) and first.endswith("ForSequenceClassification")
+    return architecture_of(config).endswith("ForSequenceClassification")
 
 
 def labels_of(config: Mapping[str, Any]) -> int:
@@ -106,28 +106,27 @@ def head_settings(config: Mapping[str, Any], hidden: int, labels: int) -> HeadSe
         ValueError: A value is not right.
     """
     architecture = ARCHITECTURES[config["model_type"]]
-    read = ConfigValues(config, dict(architecture.defaults or {}))
+    read = ConfigValues(config, architecture.defaults)
     dropout = read.share(
         next((key for key in architecture.dropout if config.get(key) is not None), architecture.dropout[-1])
     )
     first_dropout = dropout if architecture.drops_first else 0.0
     if config["model_type"] != "modernbert":
         return HeadSettings(hidden, labels, architecture.activation, first_dropout, dropout)
-    own = ConfigValues(config, _MODERNBERT)
-    pooling = own.text("classifier_pooling")
+    pooling = read.text("classifier_pooling")
     if pooling not in POOLINGS:
         raise ValueError(f"classifier_pooling must be one of {', '.join(POOLINGS)}, not {shortened(pooling)}")
     return HeadSettings(
         hidden,
         labels,
-        own.text("classifier_activation"),
+        read.text("classifier_activation"),
         first_dropout,
         dropout,
         pooling=pooling,
-        has_bias=own.flag("classifier_bias"),
+        has_bias=read.flag("classifier_bias"),
         has_norm=True,
-        norm_epsilon=own.number("norm_eps", 0),
-        norm_bias=own.flag("norm_bias"),
+        norm_epsilon=read.number("norm_eps", 0),
+        norm_bias=read.flag("norm_bias"),
     )
 
 

@@ -82,6 +82,13 @@ def is_model2vec(folder: Path) -> bool:
     )  # newer ones name none
 
 
+def architecture_of(config: Mapping[str, Any]) -> str:
+    """The class in Transformers that a config.json names first: "BertModel"; empty without one."""
+    architectures = config.get("architectures")
+    first = architectures[0] if isinstance(architectures, list) and architectures else ""
+    return first if isinstance(first, str) else ""
+
+
 def read_object(path: Path) -> dict[str, Any]:
     """The JSON object in ``path``.
 

@@ -11,20 +11,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from likewise import models
-from likewise.arguments import only, refuse_pickles, refuse_unsupported, with_older_names
+from likewise.arguments import (
+    check_whole_numbers,
+    only,
+    refuse_pickles,
+    refuse_processes,
+    refuse_unsupported,
+    with_older_names,
+)
 from likewise.checkpoint.locate import locate
-from likewise.checkpoint.model_card import DataSet, Score, TrainingFacts
+from likewise.checkpoint.model_card import Score, TrainingFacts
 from likewise.checkpoint.model_settings import ModelSettings
 from likewise.cross_encoder.activation import activation_of, stored_activation
 from likewise.cross_encoder.pairs import PairTemplate, joined, pair_template, pairs_of
 from likewise.cross_encoder.reading import read_cross_encoder
 from likewise.cross_encoder.saving import save_cross_encoder
+from likewise.encoding.embed import Batching, embed_tokenized
 from likewise.engine import dtype_name
 from likewise.engine.live import LiveModel
 from likewise.model import Model
-from likewise.progress import with_progress
-from likewise.saving import Card
-from likewise.tokens import TokenBatch, batches_by_length, texts_of
+from likewise.tokens import TokenBatch, texts_of
 
 if TYPE_CHECKING:
     import torch
@@ -140,20 +146,15 @@ class CrossEncoder(Model):
         """
         if num_workers:
             logger.warning("num_workers has no effect: texts are tokenised in parallel anyway")
-        if pool is not None or chunk_size is not None or isinstance(device, list):
-            raise ValueError(
-                "scoring in several processes is not there yet; leave pool, chunk_size and device lists out"
-            )
-        for name, number in {"batch_size": batch_size, "token_budget": token_budget}.items():
-            if number is not None and not (isinstance(number, int | np.integer) and number >= 1):
-                raise ValueError(f"{name} must be a whole number, 1 or more, not {number!r}")
+        check_whole_numbers(batch_size=batch_size, token_budget=token_budget)
+        refuse_processes("scoring", pool, chunk_size, device)
         if device is not None:
             self.to(device)
         is_single, pairs = pairs_of(inputs)
         if show_progress_bar is None:
             show_progress_bar = logger.isEnabledFor(logging.INFO)
         prompt = self._resolved_prompt(prompt, prompt_name)
-        logits = self._logits(pairs, prompt, token_budget, batch_size, show_progress_bar)
+        logits = self._logits(pairs, prompt, Batching(token_budget, batch_size, show_progress_bar, "Scoring"))
         import torch
 
         scores = (activation_fn or self.activation_fn)(torch.from_numpy(logits))
@@ -323,16 +324,13 @@ class CrossEncoder(Model):
                 own, which no file can hold.
         """
         refuse_pickles(safe_serialization)
-        if train_datasets and training is None:
-            training = TrainingFacts([DataSet(name, hub_id=name) for name in train_datasets])
         settings = ModelSettings(
             self.prompts,
             self.default_prompt_name,
             model_type="CrossEncoder",
             activation_fn=stored_activation(self.activation_fn),
         )
-        training, scores = training or self.training_facts, self.scores if scores is None else scores
-        card = Card(model_name, training, scores) if create_model_card else None
+        card = self._card(model_name, train_datasets, training, scores) if create_model_card else None
         save_cross_encoder(self._chain, self._live, settings, path, dtype, card)
 
     save = save_pretrained
@@ -345,25 +343,17 @@ class CrossEncoder(Model):
         assert isinstance(source, models.Transformer)
         return source
 
-    def _logits(
-        self, pairs: Sequence[Pair], prompt: str | None, token_budget: int, batch_size: int | None, shows_progress: bool
-    ) -> NDArray[np.float32]:
+    def _logits(self, pairs: Sequence[Pair], prompt: str | None, batching: Batching) -> NDArray[np.float32]:
         """The last layer's numbers, (pairs, labels)."""
-        logits = np.empty((len(pairs), self.num_labels), dtype=np.float32)
         if not pairs:
-            return logits
+            return np.empty((0, self.num_labels), dtype=np.float32)
         tokens = self.tokenize(pairs, prompt)
         if cut := int((tokens.full_lengths > tokens.lengths).sum()):
             logger.warning(
                 "%d of %d pairs were longer than %d tokens and lost %d tokens in all",
                 *(cut, len(pairs), self.max_seq_length, int((tokens.full_lengths - tokens.lengths).sum())),
             )
-        plan = list(batches_by_length(tokens.lengths, token_budget, batch_size))
-        found = self.engine.embed(tokens.take(chosen) for chosen in plan)
-        watched = with_progress(plan, tokens.lengths, "Scoring") if shows_progress else plan
-        for chosen, part in zip(watched, found, strict=True):
-            logits[chosen] = part
-        return logits
+        return embed_tokenized(self.engine, tokens, self.num_labels, batching)
 
 
 def _ranked(

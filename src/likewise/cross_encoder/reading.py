@@ -11,7 +11,7 @@ from likewise import models
 from likewise.checkpoint.classification import ARCHITECTURES, is_classifier
 from likewise.checkpoint.locate import Location
 from likewise.checkpoint.model_settings import ModelSettings, read_model_settings
-from likewise.checkpoint.settings import read_checkpoint
+from likewise.checkpoint.settings import architecture_of, read_checkpoint
 from likewise.checkpoint.values import about, shortened, whole_number
 from likewise.models.classification_head import read_head
 from likewise.models.reading import read_modules
@@ -71,10 +71,9 @@ def activation_name(config: Mapping[str, Any]) -> str | None:
 
 def _classifier(folder: Path, location: Location, labels: int | None, changes: Mapping[str, Any]) -> models.Chain:
     transformer = models.Transformer(folder, config_kwargs=changes)
-    architectures = transformer.config.get("architectures")
-    if isinstance(architectures, list) and architectures and str(architectures[0]).endswith("ForCausalLM"):
+    if (architecture := architecture_of(transformer.config)).endswith("ForCausalLM"):
         raise ValueError(
-            f"{folder} is a language model ({shortened(architectures[0])}): scoring by its next token is not supported"
+            f"{folder} is a language model ({shortened(architecture)}): scoring by its next token is not supported"
         )
     if transformer.settings.model_type not in ARCHITECTURES:
         classifier = models.SequenceClassifier(folder, labels=labels, config_kwargs=changes)

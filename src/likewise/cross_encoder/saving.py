@@ -9,16 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from likewise import models
-from likewise.checkpoint.arrays import FLOATS, NamedArrays
+from likewise.checkpoint.arrays import NamedArrays
 from likewise.checkpoint.classification import ARCHITECTURES, is_classifier, labels_of, stored_head_names
-from likewise.checkpoint.model_card import ModelFacts, is_generated, model_card
+from likewise.checkpoint.model_card import ModelFacts, model_card
 from likewise.checkpoint.model_settings import ModelSettings
 from likewise.checkpoint.names import stored_names
 from likewise.checkpoint.write import ModuleFiles, write_checkpoint
 from likewise.cross_encoder.reading import SCORES
 from likewise.engine.live import LiveModel
 from likewise.files import whole_folder
-from likewise.saving import Card
+from likewise.saving import Card, check_dtype, has_own_card
 
 
 def save_cross_encoder(
@@ -36,8 +36,7 @@ def save_cross_encoder(
     Raises:
         ValueError: There is no such dtype.
     """
-    if dtype is not None and dtype not in FLOATS:
-        raise ValueError(f"weights cannot be stored in {dtype!r}; use one of {', '.join(FLOATS)}")
+    check_dtype(dtype)
     written = _parts(chain, live)
     encoder = written[0]
     config = encoder.json["config.json"] | {
@@ -45,8 +44,6 @@ def save_cross_encoder(
         "sbert_ce_default_activation_function": settings.activation_fn,
     }
     written[0] = replace(encoder, json={**encoder.json, "config.json": config})
-    readme = Path(path) / "README.md"
-    is_kept = readme.is_file() and not is_generated(readme.read_text(encoding="utf-8", errors="replace"))
     own = {
         "model_type": "CrossEncoder",
         "activation_fn": settings.activation_fn,
@@ -55,7 +52,7 @@ def save_cross_encoder(
     }
     with whole_folder(path) as folder:
         write_checkpoint(folder, written, own, "6", dtype)
-        if card is not None and not is_kept:
+        if card is not None and not has_own_card(path):
             facts = _facts(chain, settings, card, Path(os.path.realpath(path)).name)
             (folder / "README.md").write_text(model_card(facts), encoding="utf-8")
 

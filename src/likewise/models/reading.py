@@ -8,7 +8,7 @@ from typing import Any
 
 from likewise.checkpoint.arrays import check_shapes, read_arrays
 from likewise.checkpoint.locate import Location
-from likewise.checkpoint.settings import Checkpoint, ModuleEntry, is_model2vec, read_object
+from likewise.checkpoint.settings import Checkpoint, ModuleEntry, architecture_of, is_model2vec, read_object
 from likewise.checkpoint.values import listed, shortened
 from likewise.models.chain import Module
 from likewise.models.heads import Dense, Dropout, LayerNorm, Normalize
@@ -61,10 +61,8 @@ def _is_normalized_by_model2vec(checkpoint: Checkpoint) -> bool:
 
 
 def _plain_pooling(config: Mapping[str, Any]) -> str:
-    architectures = config.get("architectures")
-    first = architectures[0] if isinstance(architectures, list) and architectures else ""
     is_causal = config.get("is_causal") is not False
-    return "lasttoken" if isinstance(first, str) and first.endswith("ForCausalLM") and is_causal else "mean"
+    return "lasttoken" if architecture_of(config).endswith("ForCausalLM") and is_causal else "mean"
 
 
 def _read_module(entry: ModuleEntry, origin: str) -> Module:

@@ -112,8 +112,7 @@ class TransformersEncoder(nn.Module):
             one = torch.full((1,), self.settings.padding_id, dtype=torch.int32, device=tokens.ids.device)
             text = PackedTokens(one, torch.tensor([0, 1], dtype=torch.int32, device=one.device), 1)
             return [states[:0] for states in self._states(text, all_layers)]
-        lengths, counts = torch.unique_consecutive(tokens.lengths, return_counts=True)
-        runs = [(texts, n) for n, texts in zip(lengths.tolist(), counts.tolist(), strict=True) if n]
+        runs = runs_of(tokens)
         if self.backbone.config._attn_implementation == NAME:
             return self._packed(tokens, runs, all_layers)
         most_padding = MOST_PADDING if self.settings.model_type in PADDED else 0
@@ -159,13 +158,17 @@ class TransformersEncoder(nn.Module):
         return inputs, mask
 
     def _computed(self, inputs: dict[str, Any], all_layers: bool) -> list[Tensor]:
-        kind = inputs["input_ids"].device.type
-        with torch.autocast(kind, enabled=False) if self.float32_only else nullcontext():
-            outputs = self.backbone(**inputs, return_dict=True, output_hidden_states=all_layers)
+        outputs = self._outputs(inputs, output_hidden_states=all_layers)
         if not all_layers:
             return [outputs.last_hidden_state.float()]
         states = getattr(outputs, "decoder_hidden_states", None) or outputs.hidden_states
         return [layer.float() for layer in states]
+
+    def _outputs(self, inputs: Mapping[str, Any], **options: Any) -> Any:
+        """What the model of Transformers gives."""
+        kind = inputs["input_ids"].device.type
+        with torch.autocast(kind, enabled=False) if self.float32_only else nullcontext():
+            return self.backbone(**inputs, return_dict=True, **options)
 
     def _segments(self, tokens: PackedTokens) -> Tensor | None:
         """(tokens,): XLNet's tokenizer puts the last token of each text, <cls>, into a segment of its own, 2."""
@@ -181,16 +184,15 @@ class TransformersClassifier(TransformersEncoder):
 
     def forward(self, tokens: PackedTokens) -> Tensor:
         """(tokens,) → (pairs, labels), float32."""
-        lengths, counts = torch.unique_consecutive(tokens.lengths, return_counts=True)
-        runs = [(pairs, n) for n, pairs in zip(lengths.tolist(), counts.tolist(), strict=True) if n]
         most_padding = MOST_PADDING if self.settings.model_type in READS_FIRST_TOKEN else 0
-        kind = tokens.ids.device.type
-        with torch.autocast(kind, enabled=False) if self.float32_only else nullcontext():
-            found = [
-                self.backbone(**inputs, return_dict=True).logits.float()
-                for inputs, _ in self._rows(tokens, runs, most_padding)
-            ]
-        return torch.cat(found)
+        rows = self._rows(tokens, runs_of(tokens), most_padding)
+        return torch.cat([self._outputs(inputs).logits.float() for inputs, _ in rows])
+
+
+def runs_of(tokens: PackedTokens) -> Runs:
+    """How many neighbouring texts are of one length, and which; without texts that have no tokens."""
+    lengths, counts = torch.unique_consecutive(tokens.lengths, return_counts=True)
+    return [(texts, n) for n, texts in zip(lengths.tolist(), counts.tolist(), strict=True) if n]
 
 
 def batches(runs: Runs, most_padding: float) -> Iterator[Runs]:
