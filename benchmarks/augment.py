@@ -38,6 +38,7 @@ from likewise.augment import (
 )
 from likewise.checkpoint.locate import EMBEDDED_INSTALL, embedded_folder
 from likewise.cross_encoder.evaluation import CrossEncoderCorrelationEvaluator
+from likewise.engine.processor import has_native_bfloat16
 from likewise.evaluation import EmbeddingSimilarityEvaluator
 from likewise.files import whole_file
 
@@ -80,7 +81,7 @@ def cross_encoder_run(run: Run) -> dict[str, float]:
     evaluator = CrossEncoderCorrelationEvaluator(test.pairs, test.scores)
     model = CrossEncoder(CROSS_ENCODER, device="cpu")
     before = evaluator(model)["spearman"]
-    train_cross_encoder(model, gold_of(run.seed), Learning(epochs=2, bf16=True, seed=run.seed))
+    train_cross_encoder(model, gold_of(run.seed), Learning(epochs=2, bf16=has_native_bfloat16(), seed=run.seed))
     after = evaluator(model)["spearman"]
     model.save_pretrained(TRAINED / f"cross-encoder-{run.seed}", dtype="float32")
     return {"before": 100 * before, "test": 100 * after}
@@ -96,7 +97,7 @@ def bi_encoder_run(run: Run) -> dict[str, float]:
 
     def taught(pairs: ScoredPairs, epochs: float) -> SentenceTransformer:
         model = new_model(run.model)
-        train_bi_encoder(model, pairs, Learning(epochs, RATES[run.model], bf16=True, seed=run.seed))
+        train_bi_encoder(model, pairs, Learning(epochs, RATES[run.model], bf16=has_native_bfloat16(), seed=run.seed))
         return model
 
     gold = gold_of(run.seed)

@@ -1,21 +1,22 @@
 """Retrieve and re-rank: how good are BM25, a bi-encoder, and both with a cross-encoder behind them, and how fast?
 
-    nice -n 5 python benchmarks/rerank_quality.py
+    nice -n 5 python benchmarks/rerank_quality.py [scifact] [msmarco]
+    python benchmarks/rerank_quality.py --time
 
 SciFact (300 queries, 100 candidates re-ranked) and a sample of MS MARCO (500 queries, 50 candidates; each of its
-negatives is a random other query's positive, so easy). The scores of the cross-encoder are kept query by query in
-.models/rerank_quality, so that the script can be stopped (Ctrl-C) and started at any time; figures of what is complete
-are kept in benchmarks/runs, and printed in the end.
+negatives is a random other query's positive, so easy). What is found and scored is kept in .models/rerank_quality,
+query by query, so that the script can be stopped (Ctrl-C) and started at any time; figures of what is complete are kept
+in benchmarks/runs, and printed in the end. ``--time`` does no more than TIMED queries of each, on a quiet machine.
 """
 
+import argparse
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from time import perf_counter
-from typing import Any
 
 import numpy as np
 from interleaved import describe_machine
@@ -35,6 +36,7 @@ CROSS_ENCODER = HERE.parent / ".models" / "ms-marco-MiniLM-L-12-v2"  # ms_marco_
 DEPTH = 100  # passages that the first stage finds
 QUERIES = 500  # of MS MARCO, drawn by a fixed seed
 CHUNK = 10  # queries scored together
+TIMED = 50  # queries of a first stage; their candidates, of one query in ten
 METRICS = ("ndcg@10", "mrr@10", "recall@100")
 FIRST_STAGES = ("bi-encoder", "BM25")
 
@@ -53,15 +55,6 @@ class Task:
     @property
     def scores_file(self) -> Path:
         return SCRATCH / f"{self.name}_scores.jsonl"
-
-
-@dataclass(frozen=True)
-class Found:
-    """What a first stage finds, and how long it takes."""
-
-    rankings: Rankings
-    index_seconds: float  # to make the index or the vectors of the passages
-    query_seconds: float  # for one query, on average
 
 
 @cache
@@ -93,37 +86,29 @@ def ms_marco(file: Path) -> Collection:
     return Collection("msmarco", corpus, {query: texts[query] for query in chosen}, gains)
 
 
-def first_stage(task: Task, stage: str) -> Found:
-    """The DEPTH best passages of each query, searched one query at a time; kept in a file."""
+def first_stage(task: Task, stage: str) -> Rankings:
+    """The DEPTH best passages of each query; kept in a file."""
     file = SCRATCH / f"{task.name}_{stage}.json"
     if not file.is_file():
-        found = ranked(task.collection, by_words if stage == "BM25" else by_meaning)
+        search = searcher(task, stage)
         with whole_file(file) as part:
-            part.write_text(json.dumps(vars(found)), encoding="utf-8")
-    return Found(**json.loads(file.read_text(encoding="utf-8")))
+            part.write_text(json.dumps({q: search(text) for q, text in task.collection.queries.items()}))
+    found: Rankings = json.loads(file.read_text(encoding="utf-8"))
+    return found
 
 
-def ranked(collection: Collection, made: Callable[[list[str]], Callable[[str], list[int]]]) -> Found:
-    start = perf_counter()
-    search = made(list(collection.corpus.values()))
-    index_seconds = perf_counter() - start
-    search("what the first call needs is made by now")
-    start = perf_counter()
-    rows = {query: search(text) for query, text in collection.queries.items()}
-    ids = list(collection.corpus)
-    rankings = {query: [ids[row] for row in found] for query, found in rows.items()}
-    return Found(rankings, index_seconds, (perf_counter() - start) / len(rankings))
-
-
-def by_words(texts: list[str]) -> Callable[[str], list[int]]:
-    index = LexicalIndex(texts)
-    return lambda query: [int(hit["corpus_id"]) for hit in index.search(query, DEPTH)[0]]
-
-
-def by_meaning(texts: list[str]) -> Callable[[str], list[int]]:
-    model = bi_encoder()
-    vectors = model.encode_document(texts)
-    return lambda query: list(top_k(model.encode_query([query]), vectors, DEPTH)[1][0].tolist())
+def searcher(task: Task, stage: str) -> Callable[[str], list[str]]:
+    """The function from a query to the ids of its DEPTH best passages; the index or the vectors are made here."""
+    ids, texts = list(task.collection.corpus), list(task.collection.corpus.values())
+    if stage == "BM25":
+        index = LexicalIndex(texts)
+        return lambda query: [ids[int(hit["corpus_id"])] for hit in index.search(query, DEPTH)[0]]
+    model, file = bi_encoder(), SCRATCH / f"{task.name}_vectors.npy"
+    if not file.is_file():
+        with whole_file(file) as part, part.open("wb") as opened:
+            np.save(opened, model.encode_document(texts))
+    vectors = np.load(file)
+    return lambda query: [ids[row] for row in top_k(model.encode_query([query]), vectors, DEPTH)[1][0].tolist()]
 
 
 def score(task: Task, rankings: Rankings) -> None:
@@ -145,7 +130,7 @@ def score(task: Task, rankings: Rankings) -> None:
         with task.scores_file.open("a", encoding="utf-8") as file:
             for query, passages in chunk.items():
                 line = {"query": query, "scores": {passage: next(scores) for passage in passages}}
-                file.write(json.dumps(line | {"seconds": seconds * len(passages) / len(pairs)}) + "\n")
+                file.write(json.dumps(line) + "\n")
         print(f"{task.name}: {len(pairs)} pairs, {len(pairs) / seconds:.0f} a second", file=sys.stderr, flush=True)
 
 
@@ -155,17 +140,12 @@ def chunks(wanted: dict[str, list[str]]) -> Iterator[dict[str, list[str]]]:
         yield {query: wanted[query] for query in queries[start : start + CHUNK]}
 
 
-def lines(task: Task) -> list[dict[str, Any]]:
-    if not task.scores_file.is_file():
-        return []
-    return [json.loads(line) for line in task.scores_file.read_text(encoding="utf-8").splitlines()]
-
-
 def scores_of(task: Task) -> dict[str, dict[str, float]]:
     """Query → passage → score, of all that is scored."""
     known: dict[str, dict[str, float]] = {}
-    for line in lines(task):
-        known.setdefault(line["query"], {}).update(line["scores"])
+    if task.scores_file.is_file():
+        for line in map(json.loads, task.scores_file.read_text(encoding="utf-8").splitlines()):
+            known.setdefault(line["query"], {}).update(line["scores"])
     return known
 
 
@@ -193,44 +173,69 @@ def metrics(collection: Collection, rankings: Rankings) -> dict[str, float]:
 
 def report(task: Task) -> None:
     """Write and print what is complete."""
-    scored = [(len(line["scores"]), line["seconds"]) for line in lines(task)]
-    pairs, seconds = (sum(column) for column in zip(*scored, strict=True)) if scored else (0, 0.0)
     for stage in FIRST_STAGES:
         found = first_stage(task, stage)
-        systems: list[tuple[str, Rankings | None, float]] = [(stage, found.rankings, found.query_seconds)]
-        if pairs:
-            slower = found.query_seconds + task.candidates * seconds / pairs
-            systems.append((f"{stage} + cross-encoder", reranked(task, found.rankings), slower))
-        for system, rankings, query_seconds in systems:
+        for system, rankings in ((stage, found), (f"{stage} + cross-encoder", reranked(task, found))):
             if rankings is None:
                 print(f"| {task.name} | {system} | not complete |")
                 continue
             figures = metrics(task.collection, rankings)
-            result = figures | {"seconds_per_query": query_seconds, "index_seconds": found.index_seconds}
             with whole_file(RESULTS / f"rerank_{task.name}_{system.replace(' ', '')}.json") as part:
-                part.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-            cells = [f"{figures[name]:.2f}" for name in METRICS] + [f"{1000 * query_seconds:,.1f}"]
-            print(f"| {task.name} | {system} | {' | '.join(cells)} |")
-    if pairs:
-        print(f"{task.name}: {pairs:,} pairs scored, {pairs / seconds:.0f} a second", file=sys.stderr)
+                part.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+            print(f"| {task.name} | {system} | {' | '.join(f'{figures[name]:.2f}' for name in METRICS)} |")
+
+
+def time(task: Task) -> None:
+    """Print the milliseconds of one query, of each stage, on average."""
+    queries = dict(list(task.collection.queries.items())[:TIMED])
+    for stage in FIRST_STAGES:
+        search = searcher(task, stage)
+        search("what the first call needs is made by now")
+        print(f"| {task.name} | {stage} | {1000 * seconds_of(search, list(queries.values())):,.1f} |", flush=True)
+    found = first_stage(task, FIRST_STAGES[0])
+    corpus, model = task.collection.corpus, cross_encoder()
+
+    def rerank(query: str) -> None:
+        passages = [corpus[passage] for passage in found[query][: task.candidates]]
+        model.rank(queries[query], passages, show_progress_bar=False)
+
+    seconds = seconds_of(rerank, list(queries)[::CHUNK])
+    print(f"| {task.name} | cross-encoder, {task.candidates} candidates | {1000 * seconds:,.0f} |")
+
+
+def seconds_of(work: Callable[[str], object], arguments: Sequence[str]) -> float:
+    """What ``work`` takes, on average."""
+    start = perf_counter()
+    for argument in arguments:
+        work(argument)
+    return (perf_counter() - start) / len(arguments)
 
 
 def main() -> None:
+    wanted = tasks()
+    parser = argparse.ArgumentParser(description="How good and how fast retrieving and re-ranking is.")
+    parser.add_argument("tasks", nargs="*", help=f"of {', '.join(task.name for task in wanted)} (default: all)")
+    parser.add_argument("--time", action="store_true", help="print how long a query takes, and no more")
+    arguments = parser.parse_args()
     if not CROSS_ENCODER.is_dir():
         sys.exit("this needs the true cross-encoder: python benchmarks/ms_marco_weights.py")
     print(describe_machine(), file=sys.stderr)
     SCRATCH.mkdir(parents=True, exist_ok=True)
-    wanted = tasks()
-    found = {(task.name, stage): first_stage(task, stage) for task in wanted for stage in FIRST_STAGES}
+    chosen = [task for task in wanted if not arguments.tasks or task.name in arguments.tasks]
     try:
+        if arguments.time:
+            print("| | | ms a query |\n|---|---|---:|")
+            for task in chosen:
+                time(task)
+            return
         for stage in FIRST_STAGES:
-            for task in wanted:
-                score(task, found[task.name, stage].rankings)
+            for task in chosen:
+                score(task, first_stage(task, stage))
     except KeyboardInterrupt:
-        print("stopped; the same command goes on from here", file=sys.stderr)
-    print(f"| | | {' | '.join(METRICS)} | ms a query |")
-    print("|---|---|---:|---:|---:|---:|")
-    for task in wanted:
+        sys.exit("stopped; the same command goes on from here")
+    print(f"| | | {' | '.join(METRICS)} |")
+    print("|---|---|---:|---:|---:|")
+    for task in chosen:
         report(task)
 
 

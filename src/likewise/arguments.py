@@ -91,8 +91,8 @@ def refuse_unsupported(
         raise ValueError("model_card_data is not supported; write README.md into the saved folder instead")
     if backend != "torch":
         raise ValueError(f'backend={backend!r} is not supported; leave it out, engine="auto" is the fastest there is')
-    if engine not in ("auto", "torch"):
-        raise ValueError(f'engine={engine!r} is not there yet; use engine="auto" or "torch"')
+    if engine not in ("auto", "native", "torch"):
+        raise ValueError(f'engine={engine!r} is not known; use engine="auto", "native" or "torch"')
 
 
 def refuse_pickles(safe_serialization: bool) -> None:

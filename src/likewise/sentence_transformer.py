@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from likewise import models
 from likewise.arguments import (
     check_encode_arguments,
+    check_whole_numbers,
     only,
     refuse_others,
     refuse_pickles,
@@ -81,7 +82,8 @@ class SentenceTransformer(Model):
         similarity_fn_name: str | SimilarityFunction | None = None,
         truncate_dim: int | None = None,
         dtype: str | torch.dtype = "auto",
-        engine: Literal["auto", "torch"] = "auto",
+        engine: Literal["auto", "native", "torch"] = "auto",
+        threads: int | None = None,
     ):
         refuse_unsupported(trust_remote_code, config_kwargs, model_card_data, backend, engine)
         chosen_dtype = dtype_name(only(model_kwargs, "model_kwargs", ("dtype", "torch_dtype")) or dtype)
@@ -104,7 +106,8 @@ class SentenceTransformer(Model):
             self._layout = checkpoint.layout
         else:
             raise ValueError("give a model's name or folder, or modules=[models.Transformer(…), models.Pooling(…)]")
-        live = LiveModel(self._routes, None if device is None else str(device), chosen_dtype)
+        check_whole_numbers(threads=threads)
+        live = LiveModel(self._routes, None if device is None else str(device), chosen_dtype, engine, threads)
         super().__init__(live, settings, prompts, default_prompt_name)
         self.similarity_fn_name = similarity_fn_name or settings.similarity_fn_name or SimilarityFunction.COSINE
         self.truncate_dim = truncate_dim if truncate_dim is not None else settings.truncate_dim

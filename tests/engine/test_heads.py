@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from likewise import models
-from likewise.engine.heads import ACTIVATIONS, apply, is_known
+from likewise.engine.heads import ACTIVATIONS, is_known, step
 from likewise.network.heads import ACTIVATIONS as IN_TORCH
 from likewise.network.parts import build_part
 from tests.models.made import dense, drawn, with_weights
@@ -16,7 +16,7 @@ VECTORS = np.concatenate([20 * drawn(30, 8), drawn(30, 8), np.zeros((1, 8), np.f
 def assert_same(head: models.Head, atol: float = 1e-5) -> None:
     with torch.no_grad():
         expected = build_part(head, shared=False).eval()(torch.from_numpy(VECTORS)).numpy()
-    actual = apply(head, VECTORS)
+    actual = step(head)(VECTORS)
     assert actual.dtype == np.float32
     np.testing.assert_allclose(actual, expected, atol=atol)
 

@@ -2,6 +2,10 @@
 
 import re
 from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 PROJECTIONS = ("query", "key", "value")  # stored apart by most, computed as one product
 
@@ -176,3 +180,24 @@ def _stored_name(known: Mapping[str, str], ours: str) -> str | None:
 
 def _pattern(name: str) -> re.Pattern[str]:
     return re.compile(re.escape(name).replace(r"\{n\}", r"(?P<n>\d+)") + r"(?P<kind>\.weight|\.bias)")
+
+
+def with_projections_joined(arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """Named arrays with the three projections of each layer, where they are apart, as one called "qkv".
+
+    Raises:
+        ValueError: One of the three is missing, or their shapes differ.
+    """
+    joined = {}
+    for name, array in arrays.items():
+        if ".query." in name:
+            names = [name.replace(".query.", f".{part}.") for part in PROJECTIONS]
+            if missing := [part for part in names if part not in arrays]:
+                raise ValueError(f"the array {missing[0]} is missing, though {name} is there")
+            parts = [arrays[part] for part in names]
+            if len(shapes := {part.shape for part in parts}) > 1:
+                raise ValueError(f"the arrays {', '.join(names)} have different shapes: {sorted(shapes)}")
+            joined[name.replace(".query.", ".qkv.")] = np.concatenate(parts)
+        elif ".key." not in name and ".value." not in name:
+            joined[name] = array
+    return joined

@@ -87,7 +87,8 @@ class CrossEncoder(Model):
         model_card_data: object = None,
         backend: str = "torch",
         dtype: str | torch.dtype = "auto",
-        engine: Literal["auto", "torch"] = "auto",
+        engine: Literal["auto", "native", "torch"] = "auto",
+        threads: int | None = None,
         classifier_dropout: float | None = None,
     ):
         refuse_unsupported(trust_remote_code, None, model_card_data, backend, engine)
@@ -99,7 +100,9 @@ class CrossEncoder(Model):
             changes["classifier_dropout"] = classifier_dropout
         checkpoint = read_cross_encoder(location, num_labels, changes)
         self._chain = checkpoint.chain
-        live = LiveModel(models.Routes({"": self._chain}), None if device is None else str(device), chosen_dtype)
+        check_whole_numbers(threads=threads)
+        routes = models.Routes({"": self._chain})
+        live = LiveModel(routes, None if device is None else str(device), chosen_dtype, engine, threads)
         super().__init__(live, checkpoint.settings, prompts, default_prompt_name)
         limit = only(processor_kwargs, "processor_kwargs", ("model_max_length",))
         if (limit := max_length or limit) is not None:

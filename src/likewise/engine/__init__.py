@@ -12,8 +12,8 @@ from likewise.tokens import TokenBatch
 class Engine(Protocol):
     """What every engine offers; safe to call from several threads at once."""
 
-    name: str  # "torch"
-    dtype: str  # what it computes in: "float32", "bfloat16", "float16"
+    name: str  # "native", "torch", "numpy"
+    dtype: str  # what it computes in: one of DTYPES
     device: str
     by_length: bool  # whether texts are computed fastest in batches of similar length; else they come as they are
 
@@ -26,7 +26,7 @@ class Engine(Protocol):
         ...
 
 
-DTYPES = ("auto", "float32", "bfloat16", "float16")
+DTYPES = ("auto", "float32", "bfloat16", "float16", "int8")
 
 
 def dtype_name(dtype: Any) -> str:
@@ -36,10 +36,6 @@ def dtype_name(dtype: Any) -> str:
         ValueError: It is not one that an engine computes in.
     """
     name = "float32" if dtype is None else str(dtype).removeprefix("torch.")
-    if name == "int8":
-        raise ValueError(
-            'dtype="int8" needs the native engine, which is not there yet; use dtype="auto", "bfloat16" or "float32"'
-        )
     if name not in DTYPES:
         raise ValueError(f"dtype {name!r} is not known; use one of {', '.join(DTYPES)}")
     return name

@@ -27,30 +27,86 @@ ACTIVATIONS: dict[str, Callable[[Vectors], Any]] = {  # the classes of torch.nn
 }
 
 
+CLASSIFIER_ACTIVATIONS = {"gelu": "GELU", "relu": "ReLU", "silu": "SiLU", "swish": "SiLU", "tanh": "Tanh"}
+
+Multiply = Callable[[Vectors], Vectors]  # (texts, inputs) → (texts, outputs)
+Product = Callable[[NDArray[Any], NDArray[Any] | None], Multiply]  # weight (outputs, inputs), bias (outputs,)
+
+
 def is_known(head: models.Head) -> bool:
-    """Whether ``apply`` computes the head."""
+    """Whether ``finisher`` computes the head."""
     return not isinstance(head, models.Dense) or _activation_name(head) in ACTIVATIONS
 
 
-def apply(head: models.Head, vectors: Vectors) -> Vectors:
-    """(texts, inputs) → (texts, outputs), float32, as the torch module of the same name computes it."""
-    if isinstance(head, models.Normalize):
-        return normalize_embeddings(vectors)
-    if isinstance(head, models.Dropout):
+def knows_classifier(classifier: models.ClassificationHead) -> bool:
+    """Whether ``finisher`` computes a cross-encoder's head."""
+    return classifier.settings.activation in CLASSIFIER_ACTIVATIONS
+
+
+def by_numpy(weight: NDArray[Any], bias: NDArray[Any] | None) -> Multiply:
+    """rows → rows weightᵀ + bias."""
+    transposed = weight.astype(np.float32).T
+    return lambda rows: rows @ transposed if bias is None else rows @ transposed + bias
+
+
+def finisher(chain: models.Chain, product: Product = by_numpy) -> Multiply:
+    """What computes the heads of ``chain``, as the torch modules do: (texts, inputs) → (texts, outputs), float32."""
+    steps = [step(head, product) for head in chain.heads]
+    if chain.classifier is not None:
+        steps.append(_classifier(chain.classifier, product))
+
+    def finish(vectors: Vectors) -> Vectors:
+        for compute in steps:
+            vectors = compute(vectors).astype(np.float32, copy=False)
         return vectors
-    if isinstance(head, models.LayerNorm):
-        centred = vectors - vectors.mean(axis=1, keepdims=True)
-        scaled = centred / np.sqrt((centred**2).mean(axis=1, keepdims=True) + 1e-5)  # torch's own epsilon
-        return (scaled * head.arrays["norm.weight"] + head.arrays["norm.bias"]).astype(np.float32)
-    result = vectors @ head.arrays["linear.weight"].astype(np.float32).T
-    if head.bias:
-        result = result + head.arrays["linear.bias"]
-    with np.errstate(over="ignore"):  # a sigmoid of a very negative number is 0
-        result = ACTIVATIONS[_activation_name(head)](result)
-    if head.use_residual:
-        residual = head.arrays.get("residual.weight")
-        result = result + (vectors if residual is None else vectors @ residual.astype(np.float32).T)
-    return result.astype(np.float32)
+
+    return finish
+
+
+def step(head: models.Head, product: Product = by_numpy) -> Multiply:
+    """What computes one head."""
+    if isinstance(head, models.Normalize):
+        return normalize_embeddings
+    if isinstance(head, models.Dropout):
+        return lambda vectors: vectors
+    if isinstance(head, models.LayerNorm):  # torch's own epsilon
+        return lambda vectors: _normalized(vectors, 1e-5, head.arrays["norm.weight"], head.arrays["norm.bias"])
+    multiply = product(head.arrays["linear.weight"], head.arrays["linear.bias"] if head.bias else None)
+    activation = ACTIVATIONS[_activation_name(head)]
+    stored = head.arrays.get("residual.weight")
+    residual = None if stored is None else product(stored, None)
+
+    def dense(vectors: Vectors) -> Vectors:
+        with np.errstate(over="ignore"):  # a sigmoid of a very negative number is 0
+            result = activation(multiply(vectors))
+        if head.use_residual:
+            result = result + (vectors if residual is None else residual(vectors))
+        return np.asarray(result, dtype=np.float32)
+
+    return dense
+
+
+def _classifier(head: models.ClassificationHead, product: Product) -> Multiply:
+    """Two linear layers on the vector of a pair, an activation and, in ModernBERT's, a norm between them."""
+    settings, arrays = head.settings, head.arrays
+    dense = product(arrays["dense.weight"], arrays.get("dense.bias"))
+    out = product(arrays["out.weight"], arrays["out.bias"])
+    activation = ACTIVATIONS[CLASSIFIER_ACTIVATIONS[settings.activation]]
+
+    def scores(vectors: Vectors) -> Vectors:
+        vectors = np.asarray(activation(dense(vectors)), dtype=np.float32)
+        if settings.has_norm:
+            bias = arrays.get("norm.bias", np.float32(0))
+            vectors = _normalized(vectors, settings.norm_epsilon, arrays["norm.weight"], bias)
+        return out(vectors)
+
+    return scores
+
+
+def _normalized(vectors: Vectors, epsilon: float, weight: NDArray[Any], bias: Any) -> Vectors:
+    centred = vectors - vectors.mean(axis=1, keepdims=True)
+    scaled = centred / np.sqrt((centred**2).mean(axis=1, keepdims=True) + np.float32(epsilon))
+    return np.asarray(scaled * weight + bias, dtype=np.float32)
 
 
 def _activation_name(head: models.Dense) -> str:

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from likewise import models
 from likewise.engine import Engine
+from likewise.engine.native import NativeEngine, reason_against
+from likewise.engine.processor import may_have_gpu
 from likewise.engine.static import StaticEngine, computes
 
 if TYPE_CHECKING:
@@ -21,10 +23,15 @@ if TYPE_CHECKING:
 class LiveModel:
     """Makes what computes when it is first needed, and keeps one of it, so that nothing has to be kept in step."""
 
-    def __init__(self, routes: models.Routes, device: str | None, dtype: str):
+    def __init__(
+        self, routes: models.Routes, device: str | None, dtype: str, wanted: str = "auto", threads: int | None = None
+    ):
         self.routes = routes
         self.device = device  # None: the best there is
         self.dtype = dtype
+        self.wanted = wanted  # "native" or "torch"; "auto": whichever computes the model, the faster one first
+        self.threads = threads  # None: as many as there are cores
+        self.why: dict[str, str] = {}  # route → why its engine is not the native one, or what that one is
         self._engines: dict[str, Engine] = {}
         self._network: SentenceNetwork | RoutedNetwork | None = None
         self._parts: dict[int, nn.Module] = {}  # the torch module of each description, by its id
@@ -36,7 +43,7 @@ class LiveModel:
         """What computes the vectors of ``route``."""
         with self._lock:
             if route not in self._engines:
-                self._engines[route] = self._new_engine(self.routes.chains[route])
+                self._engines[route] = self._new_engine(route)
             return self._engines[route]
 
     @property
@@ -63,17 +70,23 @@ class LiveModel:
         """Compute on ``device`` and in ``dtype`` from now on.
 
         Raises:
-            ValueError: The device is not there.
+            ValueError: The device is not there, or the network, which is the model now, does not compute in ``dtype``.
         """
         with self._lock:
             engines: dict[str, Engine] = {}
             if self._network is not None:
                 from likewise.engine.torch import network_engine
 
+                if dtype == "int8":
+                    raise ValueError(
+                        'dtype="int8" is for models as they were loaded, but the network of this one has been asked '
+                        "for, to be trained or changed; save it and load it again in int8, or use float32"
+                    )
                 for route, network in self._networks().items():
                     engines[route] = network_engine(network, device, dtype)
+                    self.why[route] = "the network has been asked for"
             else:
-                if device is not None:
+                if device not in (None, "cpu"):
                     from likewise.engine.torch import check_device
 
                     check_device(device)  # before anything changes: the model stays usable where it was
@@ -101,13 +114,40 @@ class LiveModel:
             return {"": self._network}  # type: ignore[dict-item]
         return dict(self._network.routes)  # type: ignore[union-attr, arg-type]
 
-    def _new_engine(self, chain: models.Chain) -> Engine:
+    def _new_engine(self, route: str) -> Engine:
+        chain = self.routes.chains[route]
         if self.device in (None, "cpu") and computes(chain):
+            self.why[route] = "it has no transformer"
             return StaticEngine(chain)
+        against = self._reason_against_native(chain)
+        if against is None:
+            engine = NativeEngine(chain, self.dtype, self.threads)
+            self.why[route] = f"{engine.instructions}, {engine.threads} threads"
+            return engine
+        self.why[route] = against
+        if self.wanted == "native" or self.dtype == "int8":
+            asked = 'engine="native"' if self.wanted == "native" else 'dtype="int8"'
+            raise ValueError(f"{asked} needs the native engine, but {against}")
         from likewise.engine.torch import torch_engine
 
-        return torch_engine(chain, self.device, self.dtype, self._parts)
+        return torch_engine(chain, self.device, self.dtype, self._parts, self.threads)
+
+    def _reason_against_native(self, chain: models.Chain) -> str | None:
+        """Why the kernels do not compute ``chain`` here; None where they do."""
+        if self.wanted == "torch":
+            return 'engine="torch" was asked for'
+        if self.device not in (None, "cpu"):
+            return f"the kernels do not run on {self.device}"
+        if self.device is None and self.wanted == "auto" and self.dtype != "int8" and may_have_gpu():
+            from likewise.engine.torch import default_device
+
+            if (device := default_device()) != "cpu":
+                return f"there is a GPU ({device})"
+        return reason_against(chain, self.dtype)
 
     def __repr__(self) -> str:
-        made = {f"{engine.name} in {engine.dtype} on {engine.device}" for engine in self._engines.values()}
+        made = {
+            f"{engine.name} in {engine.dtype} on {engine.device} ({self.why[route]})"
+            for route, engine in self._engines.items()
+        }
         return ", ".join(sorted(made)) or f"not made yet, dtype {self.dtype}"

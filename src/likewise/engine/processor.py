@@ -1,5 +1,7 @@
 """What the processor can do, without importing torch."""
 
+import math
+import os
 import platform
 from functools import lru_cache
 from pathlib import Path
@@ -21,3 +23,20 @@ def has_native_bfloat16() -> bool:
             if key.strip() in ("flags", "Features"):
                 return not wanted.isdisjoint(value.split())
     return False
+
+
+def available_cores() -> int:
+    """How many cores this process may use: those that it may run on, and no more than its control group is granted."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    limit = Path("/sys/fs/cgroup/cpu.max")  # "max 100000", or microseconds granted of each so many
+    if limit.is_file():
+        granted, period = limit.read_text().split()
+        if granted != "max":
+            cores = min(cores, math.ceil(int(granted) / int(period)))
+    return max(cores, 1)
+
+
+def may_have_gpu() -> bool:
+    """Whether it is worth asking torch for a GPU: the driver of one is there, or this is an Apple machine."""
+    drivers = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")  # NVIDIA's, AMD's, and Windows' for Linux
+    return any(map(os.path.exists, drivers)) or (platform.system(), platform.machine()) == ("Darwin", "arm64")

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from likewise import models
-from likewise.engine.heads import apply, is_known
+from likewise.engine.heads import finisher, is_known
 from likewise.tokens import TokenBatch
 
 CACHED_BYTES = 2**18  # of sums that are added to again and again
@@ -22,7 +22,7 @@ class StaticEngine:
 
     def __init__(self, chain: models.Chain):
         self.source = chain.source
-        self.heads = chain.heads
+        self.finish = finisher(chain)
         self.table = (
             chain.source.arrays["embedding.weight"] if isinstance(chain.source, models.StaticEmbedding) else None
         )
@@ -49,9 +49,7 @@ class StaticEngine:
             else:
                 assert self.table is not None
                 vectors = token_means(batch, self.table)
-            for head in self.heads:
-                vectors = apply(head, vectors)
-        return vectors
+            return self.finish(vectors)
 
 
 def computes(chain: models.Chain) -> bool:

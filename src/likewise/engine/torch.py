@@ -1,7 +1,9 @@
 """The network on CPU, CUDA or MPS, on packed batches."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
+from threading import Lock
 
 import numpy as np
 import torch
@@ -32,25 +34,54 @@ def chosen_dtype(dtype: str, device: str) -> str:
     return "bfloat16" if native and kind in ("cuda", "cpu") else "float32"
 
 
+_lock = Lock()
+_running = 0  # calls that have workers now
+_before = 0  # torch's number of threads before the first of them
+
+
+@contextmanager
+def one_thread_each() -> Iterator[Callable[[], object]]:
+    """Within, workers that begin with what this gives compute in one thread each.
+
+    A thread that computes a whole batch waits for nobody. torch's own way, all threads on each product, makes them
+    wait for each other some forty times a batch, and where other programs run too, each wait lasts until the slowest
+    thread gets its turn.
+    """
+    global _running, _before
+    with _lock:
+        if _running == 0:
+            _before = torch.get_num_threads()
+        _running += 1
+    try:
+        yield partial(torch.set_num_threads, 1)
+    finally:
+        # A worker's single thread is also what later threads of the process would begin with, so the last call to end
+        # puts back what the first one found.
+        with _lock:
+            _running -= 1
+            if _running == 0:
+                torch.set_num_threads(_before)
+
+
 class TorchEngine:
     """Computes with a network under autocast: products in ``dtype``, norms, softmax, sums and pooling in float32."""
 
     name = "torch"
     by_length = True
 
-    def __init__(self, network: SentenceNetwork, device: str, dtype: str):
+    def __init__(self, network: SentenceNetwork, device: str, dtype: str, threads: int | None = None):
         self.network = network.to(device)
         self.device = device
         self.dtype = chosen_dtype(dtype, device)
-        self.threads = torch.get_num_threads() if self.network.device.type == "cpu" else 1
+        self.threads = threads or torch.get_num_threads() if self.network.device.type == "cpu" else 1
 
     def embed(self, batches: Iterable[TokenBatch]) -> Iterator[NDArray[np.float32]]:
         """For each batch one vector per text, (texts, dim)."""
-        return in_threads(self._sentence_vectors, batches, self.threads)
+        return in_threads(self._sentence_vectors, batches, self.threads, one_thread_each())
 
     def token_vectors(self, batches: Iterable[TokenBatch]) -> Iterator[NDArray[np.float32]]:
         """For each batch one vector per token, before the pooling, (tokens, hidden)."""
-        return in_threads(self._token_vectors, batches, self.threads)
+        return in_threads(self._token_vectors, batches, self.threads, one_thread_each())
 
     def _sentence_vectors(self, batch: TokenBatch) -> NDArray[np.float32]:
         with self._inference():
@@ -75,7 +106,7 @@ class TorchEngine:
         return torch.autocast(torch.device(self.device).type, dtype=getattr(torch, self.dtype))
 
 
-def network_engine(network: SentenceNetwork, device: str | None, dtype: str) -> TorchEngine:
+def network_engine(network: SentenceNetwork, device: str | None, dtype: str, threads: int | None = None) -> TorchEngine:
     """An engine on a network that lives on, to be trained or changed.
 
     Raises:
@@ -83,7 +114,7 @@ def network_engine(network: SentenceNetwork, device: str | None, dtype: str) -> 
     """
     device = device or default_device()
     check_device(device)
-    return TorchEngine(network, device, dtype)
+    return TorchEngine(network, device, dtype, threads)
 
 
 def check_device(device: str) -> None:
@@ -99,7 +130,11 @@ def check_device(device: str) -> None:
 
 
 def torch_engine(
-    chain: models.Chain, device: str | None, dtype: str, parts: dict[int, nn.Module] | None = None
+    chain: models.Chain,
+    device: str | None,
+    dtype: str,
+    parts: dict[int, nn.Module] | None = None,
+    threads: int | None = None,
 ) -> TorchEngine:
     """An engine for inference: its weights of the products are kept in the engine's dtype, half the memory of float32.
 
@@ -108,7 +143,7 @@ def torch_engine(
     Raises:
         ValueError: The device is not there, or an array is missing or has the wrong shape.
     """
-    engine = network_engine(build_network(chain, shared=True, parts=parts), device, dtype)
+    engine = network_engine(build_network(chain, shared=True, parts=parts), device, dtype, threads)
     if not getattr(engine.network.encoder, "float32_only", False):
         for part in engine.network.encoder.modules():
             if isinstance(part, nn.Linear):

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from likewise.checkpoint.names import PROJECTIONS
+from likewise.checkpoint.names import PROJECTIONS, with_projections_joined
 from likewise.network.packed import PackedTokens
 
 
@@ -40,19 +40,7 @@ class Encoder(nn.Module):
         Raises:
             ValueError: One of the three is missing, or their shapes differ.
         """
-        fused = {}
-        for name, array in arrays.items():
-            if ".query." in name:
-                names = [name.replace(".query.", f".{part}.") for part in PROJECTIONS]
-                if missing := [part for part in names if part not in arrays]:
-                    raise ValueError(f"the array {missing[0]} is missing, though {name} is there")
-                parts = [arrays[part] for part in names]
-                if len(shapes := {part.shape for part in parts}) > 1:
-                    raise ValueError(f"the arrays {', '.join(names)} have different shapes: {sorted(shapes)}")
-                fused[name.replace(".query.", ".qkv.")] = np.concatenate(parts)
-            elif ".key." not in name and ".value." not in name:
-                fused[name] = array
-        return fused
+        return with_projections_joined(arrays)
 
     @staticmethod
     def parted(arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:

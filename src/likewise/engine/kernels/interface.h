@@ -1,0 +1,45 @@
+// The C interface: what engine/native.py calls through ctypes. Every function checks what it is given.
+//
+// Functions that can fail return 0, or 1 and write a sentence into `error`. An encoder is filled by one thread; then any
+// number of threads may use it at once.
+#pragma once
+
+#include "encoder.h"
+
+#ifdef _WIN32
+#define LIKEWISE_EXPORT extern "C" __declspec(dllexport)
+#else
+#define LIKEWISE_EXPORT extern "C" __attribute__((visibility("default")))
+#endif
+
+namespace likewise {
+struct Handle;
+}
+
+constexpr int LIKEWISE_ERROR_SIZE = 256;
+constexpr int LIKEWISE_VERSION = 1;  // of this interface
+
+LIKEWISE_EXPORT int likewise_version();
+// The names of the instruction sets that this machine has, best first, separated by spaces.
+LIKEWISE_EXPORT const char* likewise_instruction_sets();
+// Whether `dtype` is multiplied by instructions made for it, with this set.
+LIKEWISE_EXPORT int likewise_is_native(const char* instructions, int32_t dtype);
+
+LIKEWISE_EXPORT likewise::Handle* likewise_new(const likewise::Settings* settings, const char* instructions, char* error);
+LIKEWISE_EXPORT void likewise_delete(likewise::Handle* handle);
+// Arrays that are read where they are: they must outlive the encoder. `part` is one of enum Part, in interface.cpp.
+LIKEWISE_EXPORT int likewise_set_array(likewise::Handle* handle, int32_t part, int32_t layer, const float* values,
+                                       int64_t count, char* error);
+// A product's weights (outputs, inputs), which are packed; bias and input_scales may be null.
+LIKEWISE_EXPORT int likewise_set_product(likewise::Handle* handle, int32_t part, int32_t layer, int32_t dtype,
+                                         const float* weight, const float* bias, const float* input_scales,
+                                         int32_t outputs, int32_t inputs, char* error);
+LIKEWISE_EXPORT int likewise_set_window(likewise::Handle* handle, int32_t layer, int32_t window, char* error);
+// Texts → vectors. `out` has `out_count` floats: (texts, modes * hidden), or (tokens, hidden).
+LIKEWISE_EXPORT int likewise_encode(const likewise::Handle* handle, const int32_t* ids, int64_t tokens,
+                                    const int32_t* offsets, int32_t texts, const int32_t* skipped, const int32_t* segments,
+                                    const int32_t* modes, int32_t mode_count, float* out, int64_t out_count,
+                                    float* largest, int64_t largest_count, char* error);
+// Rows (count, inputs) by the product of a head: (count, outputs).
+LIKEWISE_EXPORT int likewise_multiply(const likewise::Handle* handle, int32_t layer, const float* rows, int64_t count,
+                                      float* out, int64_t out_count, char* error);

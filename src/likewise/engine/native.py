@@ -1,0 +1,102 @@
+"""The kernels as an engine: encoder, pooling and heads on the CPU, without torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain, islice, pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from likewise import models
+from likewise.engine import heads
+from likewise.engine.calibration import input_scales
+from likewise.engine.kernel_encoder import Precision, kernel_encoder, not_known
+from likewise.engine.library import are_there, instruction_set, is_native
+from likewise.engine.processor import available_cores
+from likewise.engine.workers import in_threads
+from likewise.tokens import TokenBatch
+
+Vectors = NDArray[np.float32]
+
+TOKENS_TO_SPLIT = 256  # a single batch of fewer tokens is computed by one thread
+
+
+def reason_against(chain: models.Chain, dtype: str) -> str | None:
+    """Why the kernels cannot compute the vectors of ``chain`` in ``dtype``; None where they can."""
+    if not are_there():
+        return "this installation has no kernels"
+    if dtype == "float16":
+        return "the kernels do not compute in float16"
+    if not isinstance(chain.source, models.Transformer):
+        return f"the kernels do not compute a {type(chain.source).__name__}"
+    if what := not_known(chain.source.settings):
+        return f"the kernels do not know {what}"
+    if chain.token_layers or chain.pooling is None:
+        return "the kernels know nothing between the encoder and the pooling"
+    if unknown := [head for head in chain.heads if not heads.is_known(head)]:
+        return f"the kernels do not know {unknown[0]}"
+    if chain.classifier is not None and not heads.knows_classifier(chain.classifier):
+        return f"the kernels do not know the activation of {chain.classifier}"
+    return "some of its weights are in no file" if chain.are_drawn_anew else None
+
+
+class NativeEngine:
+    """Computes with the kernels: the same bits for a text, whatever shares its batch, in any order and budget."""
+
+    name = "native"
+    device = "cpu"
+    by_length = True
+
+    def __init__(self, chain: models.Chain, dtype: str = "auto", threads: int | None = None):
+        assert isinstance(chain.source, models.Transformer)
+        assert chain.pooling is not None
+        self.instructions = instruction_set()
+        self.dtype = chosen_dtype(dtype, self.instructions)
+        self.threads = threads or available_cores()
+        self._modes = chain.pooling.modes
+        if self.dtype == "int8":
+            contract = "bfloat16" if is_native(self.instructions, "bfloat16") else "float32"
+            precision = Precision("int8", contract, input_scales(chain.source, self.instructions))
+        else:
+            precision = Precision(self.dtype, self.dtype)
+        self._encoder = kernel_encoder(chain.source, precision, self.instructions)
+        self._heads = 0
+        self._finish = heads.finisher(chain, self._product)
+
+    def embed(self, batches: Iterable[TokenBatch]) -> Iterator[Vectors]:
+        """For each batch one vector per text, (texts, dim)."""
+        return self._computed(batches, lambda batch: self._finish(self._encoder.encode(batch, self._modes)))
+
+    def token_vectors(self, batches: Iterable[TokenBatch]) -> Iterator[Vectors]:
+        """For each batch one vector per token, before the pooling, (tokens, hidden)."""
+        return self._computed(batches, lambda batch: self._encoder.encode(batch, ["tokens"]))
+
+    def _computed(self, batches: Iterable[TokenBatch], compute: Callable[[TokenBatch], Vectors]) -> Iterator[Vectors]:
+        batches = iter(batches)
+        first = list(islice(batches, 2))
+        if len(first) == 1 and self.threads > 1 and len(first[0].ids) > TOKENS_TO_SPLIT and len(first[0]) > 1:
+            yield np.concatenate(list(in_threads(compute, parts(first[0], self.threads), self.threads)))
+        else:
+            yield from in_threads(compute, chain(first, batches), self.threads)
+
+    def _product(self, weight: NDArray[np.floating], bias: NDArray[np.floating] | None) -> Callable[[Vectors], Vectors]:
+        """rows → rows weightᵀ + bias, in float32: each row's bits are its own, which a BLAS does not promise."""
+        number, outputs = self._heads, len(weight)
+        self._heads += 1
+        self._encoder.set_product("head", number, "float32", weight, bias)
+        return lambda rows: self._encoder.multiply(number, rows, outputs)
+
+
+def chosen_dtype(dtype: str, instructions: str) -> str:
+    """What "auto" means: bfloat16 where the processor multiplies it, else float32."""
+    if dtype != "auto":
+        return dtype
+    return "bfloat16" if is_native(instructions, "bfloat16") else "float32"
+
+
+def parts(batch: TokenBatch, count: int) -> list[TokenBatch]:
+    """``batch`` in ``count`` parts or fewer, of whole texts and about as many tokens each."""
+    wanted = np.arange(1, count) * (len(batch.ids) / count)
+    borders = [0, *np.searchsorted(batch.offsets, wanted).tolist(), len(batch)]
+    return [batch.take(np.arange(start, stop)) for start, stop in pairwise(borders) if start < stop]
