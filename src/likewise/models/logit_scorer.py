@@ -118,7 +118,7 @@ class LogitScorer(Transformer):
         found = self.tokenizer.token_to_id(token)
         if found is None:
             raise ValueError(
-                f"{self.tokenizer_folder} has no token {token!r}, and a language model whose checkpoint does not say by "
+                f"{self.tokenizer_folder} has no token {token!r}: a language model whose checkpoint does not say by "
                 f"which tokens it scores pairs does so by {' and '.join(map(repr, DEFAULT_TOKENS))}"
             )
         return int(found)

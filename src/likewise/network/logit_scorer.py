@@ -22,22 +22,25 @@ from likewise.network.transformers import (
 class TokenRows(nn.Module):
     """Those rows of a language model's head that give the logits of a few tokens: all others would be thrown away.
 
-    They do not learn, and are no weights of the network: the checkpoint keeps the whole head.
+    They are no weights of the network: those of a head of its own do not learn, and the checkpoint keeps it whole;
+    where the head is the table of the input's tokens, ``is_tied``, they are that table's and change with it.
     """
 
     weight: Tensor  # (tokens, hidden)
     bias: Tensor | None
 
-    def __init__(self, head: nn.Linear, tokens: Sequence[int]):
+    def __init__(self, head: nn.Linear, tokens: Sequence[int], is_tied: bool):
         super().__init__()
-        rows = list(tokens)
-        self.register_buffer("weight", head.weight.detach()[rows], persistent=False)
-        self.register_buffer("bias", None if head.bias is None else head.bias.detach()[rows], persistent=False)
+        self.tokens = list(tokens)
+        self.table = [head.weight] if is_tied else []  # in a list it is no second parameter
+        self.register_buffer("weight", head.weight.detach()[self.tokens], persistent=False)
+        self.register_buffer("bias", None if head.bias is None else head.bias.detach()[self.tokens], persistent=False)
 
     def forward(self, hidden: Tensor) -> Tensor:
         """(…, hidden) → (…, tokens), in float32 under autocast too: in bfloat16 logits near 20 are steps of 1/8."""
+        weight = self.table[0][self.tokens] if self.table else self.weight
         with torch.autocast(hidden.device.type, enabled=False):
-            return F.linear(hidden.float(), self.weight, self.bias)
+            return F.linear(hidden.float(), weight, self.bias)
 
 
 class TransformersLogitScorer(TransformersEncoder):
@@ -49,7 +52,8 @@ class TransformersLogitScorer(TransformersEncoder):
         if not isinstance(head, nn.Linear):
             raise ValueError(f"the head of a {settings.model_type} is no linear layer: scoring by it is not supported")
         self.head = next(name for name, module in self.backbone.named_modules() if module is head)
-        self.backbone.set_submodule(self.head, TokenRows(head, tokens))
+        is_tied = head.weight is self.backbone.get_input_embeddings().weight
+        self.backbone.set_submodule(self.head, TokenRows(head, tokens, is_tied))
 
     def forward(self, tokens: PackedTokens) -> Tensor:
         """(tokens,) → (pairs, 1), float32: the logit of the first token, less that of the second; 0 for no tokens."""
