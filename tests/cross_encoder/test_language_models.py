@@ -123,7 +123,7 @@ def test_the_cut_leaves_what_the_template_puts_behind_the_texts(
 
 
 def test_a_template_may_read_parts_of_messages_and_values_of_the_checkpoint(tmp_path: Path) -> None:
-    arguments = {"add_generation_prompt": True, "answer_first": "answer: "}
+    arguments: dict[str, Any] = {"add_generation_prompt": True, "answer_first": "answer: "}
     folder = tiny_language_model(tmp_path, template=STRUCTURED)
     output = {"method": "forward", "method_output_name": "logits"}
     given = {"chat_template": arguments, "text": {"max_length": 50}}
