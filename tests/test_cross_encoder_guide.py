@@ -7,12 +7,14 @@ import pytest
 
 from likewise.cross_encoder import evaluation, losses
 from tests.tiny_checkpoints import tiny_classifier, tiny_encoder
+from tests.tiny_language_models import tiny_language_model
 
 PAGE = (Path(__file__).parents[1] / "docs" / "guides" / "cross-encoder.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```python\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
 PRINTED = re.findall(r"^```\n\n```\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)  # behind a block of code
 BI_ENCODER = "all-MiniLM-L6-v2"
 RERANKER = "cross-encoder/ms-marco-MiniLM-L12-v2"
+LANGUAGE_MODEL = "Qwen/Qwen3-Reranker-0.6B"
 START = "nreimers/MiniLM-L12-H384-uncased"
 
 
@@ -28,12 +30,13 @@ def test_the_code_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         BI_ENCODER: tiny_encoder(tmp_path / "bi-encoder"),
         RERANKER: tiny_classifier(tmp_path / "reranker"),
         START: tiny_encoder(tmp_path / "start"),
+        LANGUAGE_MODEL: tiny_language_model(tmp_path / "language-model"),
     }
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {}
     for block in BLOCKS:
         run(block, models, names)
-    assert len(BLOCKS) == 5
+    assert len(BLOCKS) == 6
     assert (tmp_path / "my-cross-encoder" / "modules.json").is_file()
 
 

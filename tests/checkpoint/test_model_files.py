@@ -45,7 +45,11 @@ LAYOUTS: dict[str, tuple[Repository, tuple[str, ...]]] = {  # what each kind of 
         ("pytorch_model.bin",),
     ),
     "version 0": (model(*(f"0_BERT/{name}" for name in OLD_MODEL), modules=rows("0_BERT")), ("pytorch_model.bin",)),
-    "sentencepiece": (model("sentencepiece.bpe.model", *MODEL, modules=rows("Transformer")), ("chat_template.jinja",)),
+    "sentencepiece": (model("sentencepiece.bpe.model", *MODEL, modules=rows("Transformer")), ("flax_model.msgpack",)),
+    "language model": (
+        model("chat_template.jinja", "1_LogitScore/config.json", *MODEL, modules=rows("Transformer", "1_LogitScore")),
+        ("pytorch_model.bin",),
+    ),
     "static": (model(*(f"0_StaticEmbedding/{name}" for name in STATIC), modules=rows("0_StaticEmbedding")), STATIC[1:]),
     "static in the root": (model(*STATIC, modules=rows("StaticEmbedding")), ("pytorch_model.bin",)),
     "model2vec": (

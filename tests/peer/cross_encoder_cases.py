@@ -8,6 +8,7 @@ from typing import Any
 
 from tests.cross_encoder.test_cross_encoder import ACTIVATIONS, OWN, other_classifier
 from tests.tiny_checkpoints import POSITIONS, tiny_classifier, tiny_encoder
+from tests.tiny_language_models import STRUCTURED, save_as_reranker, tiny_language_model, token_id
 
 OTHERS = ("albert", "deberta", "deberta-v2", "data2vec-text", "xlnet")  # computed by Transformers
 MODULES = [{"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.base.modules.transformer.Transformer"}]
@@ -16,6 +17,9 @@ TRANSFORMER = {
     "modality_config": {"text": {"method": "forward", "method_output_name": "logits"}},
     "module_output_name": "scores",
 }
+LOGITS = {"method": "forward", "method_output_name": "logits"}
+TELLS_NO_FORMAT = {"modality_config": {"text": LOGITS, "message": LOGITS}}
+TURN = {"add_generation_prompt": True, "answer_first": "answer: "}
 
 
 @dataclass(frozen=True)
@@ -23,7 +27,8 @@ class Case:
     """One cross-encoder: the checkpoint that the test draws, and what a library is told when it loads it."""
 
     draw: Callable[[Path], Path]
-    arguments: dict[str, Any] = field(default_factory=dict)  # "activation_fn" by name; "dense": score_cross_encoders.py
+    # "activation_fn" by name; "dense", "tokens": score_cross_encoders.py
+    arguments: dict[str, Any] = field(default_factory=dict)
 
 
 def _own(model_type: str, labels: int) -> Case:
@@ -38,6 +43,14 @@ def _other(name: str) -> Case:
         return folder
 
     return Case(draw, {"max_length": POSITIONS})  # their limits are others, or none
+
+
+def _reranker(variant: str, false: str | None = "no", settings: dict[str, Any] | None = None, **model: Any) -> Case:
+    def draw(folder: Path) -> Path:
+        save_as_reranker(tiny_language_model(folder, variant, **model), false=false, settings=settings)
+        return folder
+
+    return Case(draw, {"max_length": 50} if settings else {})
 
 
 def _named(*places: str, **arguments: Any) -> Case:
@@ -73,6 +86,21 @@ LOADED = {
         lambda folder: tiny_classifier(folder),
         {"prompts": {"query": "we not: ", "other": "green "}, "default_prompt_name": "other"},
     ),
+    "language model, plain": Case(lambda folder: tiny_language_model(folder)),
+    "language model, parts of messages": Case(
+        lambda folder: tiny_language_model(folder, "llama", STRUCTURED, in_file=False), {"max_length": 60}
+    ),
+    "language model, no template": Case(lambda folder: tiny_language_model(folder, "llama", None), {"max_length": 40}),
+    "language model, gemma2": _reranker("gemma2", final_logit_softcapping=2.0),
+    "language model, granite": _reranker("granite", logits_scaling=3.0),
+    "language model, phi": _reranker("phi", None),
+    "language model, arguments of its template": _reranker(
+        "qwen2", settings=TELLS_NO_FORMAT | {"processing_kwargs": {"chat_template": TURN}}, template=STRUCTURED
+    ),
+    "language model, end not put back": _reranker(
+        "qwen3", settings={"processing_kwargs": {"chat_template": {"restore_suffix": False}}}
+    ),
+    "language model, text alone": _reranker("qwen3", settings={"modality_config": {"text": LOGITS}}),
 }
 SAVED = {  # made and saved by sentence-transformers, then read by us
     "another activation, saved": _named("before 4", "since 4", activation_fn="Tanh"),
@@ -81,5 +109,10 @@ SAVED = {  # made and saved by sentence-transformers, then read by us
     "encoder, 1 label": Case(lambda folder: tiny_encoder(folder, "mpnet", initializer_range=0.5)),
     "encoder, 3 labels": Case(lambda folder: tiny_encoder(folder, "modernbert"), {"num_labels": 3}),
     "pooling and dense, 1 label": Case(lambda folder: tiny_encoder(folder, "bert"), {"dense": 1}),
+    "language model, saved": Case(lambda folder: tiny_language_model(folder, tie_word_embeddings=True)),
+    "language model, one token, saved": Case(
+        lambda folder: tiny_language_model(folder, "qwen2", tie_word_embeddings=True),
+        {"tokens": [token_id("yes"), None], "activation_fn": "Tanh", "prompts": {"river": "the river"}},
+    ),
     "pooling and dense, 3 labels": Case(lambda folder: tiny_encoder(folder, "roberta"), {"dense": 3}),
 }

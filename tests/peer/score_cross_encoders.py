@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from sentence_transformers import CrossEncoder
 from sentence_transformers.base.modules import Dense, Transformer
+from sentence_transformers.cross_encoder.modules import LogitScore
 from sentence_transformers.sentence_transformer.modules import Pooling
 
 from tests.peer.cross_encoder_calls import facts_of, scores_of
@@ -44,7 +45,11 @@ def main() -> None:
 
 
 def made(folder: str, arguments: dict[str, Any]) -> CrossEncoder:
-    """The cross-encoder; with "dense" among the arguments an encoder with a pooling and a Dense layer of that width."""
+    """The cross-encoder.
+
+    With "dense" among the arguments it is an encoder with a pooling and a Dense layer of that width, with "tokens" a
+    language model that scores by these.
+    """
     given = dict(arguments)
     if name := given.pop("activation_fn", None):
         given["activation_fn"] = ACTIVATIONS[name]()
@@ -55,6 +60,9 @@ def made(folder: str, arguments: dict[str, Any]) -> CrossEncoder:
             pooling.get_embedding_dimension(), width, activation_function=torch.nn.Tanh(), module_output_name="scores"
         )
         return CrossEncoder(modules=[encoder, pooling, dense], device="cpu", **given)
+    if tokens := given.pop("tokens", None):
+        modules = [Transformer(folder, transformer_task="text-generation"), LogitScore(*tokens)]
+        return CrossEncoder(modules=modules, device="cpu", **given)
     return CrossEncoder(folder, device="cpu", model_kwargs={"dtype": "float32"}, **given)
 
 

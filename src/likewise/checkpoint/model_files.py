@@ -23,13 +23,14 @@ WITH_SETTINGS = ENCODERS | {
     "Dropout",
     "Router",
     "Asym",
+    "LogitScore",
 }
 WITH_PARTS = {"Router", "Asym"}  # their folder holds one folder for each part
 
 ROUTER_SETTINGS = ("router_config.json", "config.json")
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")  # the reader's order: one form of the weights is enough
 ADAPTER_WEIGHTS = ("adapter_model.safetensors", "adapter_model.bin")
-SMALL_FILES = (".json", ".txt", ".model", ".spm", ".codes")  # settings and vocabularies
+SMALL_FILES = (".json", ".txt", ".model", ".spm", ".codes", ".jinja")  # settings, vocabularies, chat templates
 NOT_OF_THE_MODEL = ("*.index.json", "trainer_state.json", "*_results.json", "data_config.json", "requirements.txt")
 
 

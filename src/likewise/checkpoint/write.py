@@ -21,6 +21,7 @@ FILES_IN_6 = {  # the last part of a module's path there, where it is not the cl
     "CNN": "cnn",
     "LSTM": "lstm",
     "LayerNorm": "layer_norm",
+    "LogitScore": "logit_score",
     "StaticEmbedding": "static_embedding",
     "WeightedLayerPooling": "weighted_layer_pooling",
     "WordEmbeddings": "word_embeddings",
@@ -45,7 +46,7 @@ def type_name(kind: str, layout: Layout) -> str:
     """The dotted name that ``layout`` has for a module of the class ``kind``."""
     if layout == "legacy":
         return f"sentence_transformers.models.{'Asym' if kind == 'Router' else kind}"
-    package = "base" if kind in SHARED_IN_6 else "sentence_transformer"
+    package = "base" if kind in SHARED_IN_6 else "cross_encoder" if kind == "LogitScore" else "sentence_transformer"
     return f"sentence_transformers.{package}.modules.{FILES_IN_6.get(kind, kind.lower())}.{kind}"
 
 

@@ -17,9 +17,11 @@ def reranker(name: str) -> "CrossEncoder":
     """
     from likewise import CrossEncoder  # here: --help must not wait for torch
     from likewise.checkpoint.classification import is_classifier
+    from likewise.models import LogitScorer
 
     model = CrossEncoder(name)
-    is_trained = model.live.routes.first.heads or is_classifier(model.config)
+    chain = model.live.routes.first
+    is_trained = chain.heads or isinstance(chain.source, LogitScorer) or is_classifier(model.config)
     if not is_trained:  # its head would be new, and the order mean nothing
         raise ValueError(f"{name} has not learnt to score pairs; give a cross-encoder instead of it")
     if model.num_labels != 1:

@@ -224,6 +224,8 @@ class CrossEncoder(Model):
     def tokenize(self, inputs: Iterable[Pair], prompt: str | None = None) -> TokenBatch:
         """The pairs as packed tokens, cut to ``max_seq_length``; nothing is padded."""
         pairs = pairs_of(inputs)[1]
+        if isinstance(self._source, models.LogitScorer) and self._source.is_chat:
+            return self._source.tokenize_pairs(pairs, prompt)
         texts: dict[str, int] = {}  # each different text is tokenised once: a query stands before many documents
         sides = [
             np.array([texts.setdefault(text, len(texts)) for text in side], dtype=np.intp)

@@ -12,8 +12,9 @@ from likewise.checkpoint.classification import ARCHITECTURES, is_classifier
 from likewise.checkpoint.locate import Location
 from likewise.checkpoint.model_settings import ModelSettings, read_model_settings
 from likewise.checkpoint.settings import architecture_of, read_checkpoint
-from likewise.checkpoint.values import about, shortened, whole_number
+from likewise.checkpoint.values import about, whole_number
 from likewise.models.classification_head import read_head
+from likewise.models.logit_scorer import plain_logit_scorer, read_logit_scorer
 from likewise.models.reading import read_modules
 
 SCORES = "scores"  # what the last Dense gives in a model that is put together of modules
@@ -42,20 +43,21 @@ def read_cross_encoder(location: Location, labels: int | None, changes: Mapping[
     settings = read_model_settings(folder, "CrossEncoder")
     checkpoint = read_checkpoint(folder)
     kinds = [entry.kind for entry in checkpoint.modules]
-    if "LogitScore" in kinds:
-        raise ValueError(f"{folder} scores by the next token of a language model (LogitScore), which is not supported")
     last = checkpoint.modules[-1]
-    if last.kind == "Dense" and last.settings.get("module_output_name") == SCORES:
+    if kinds == ["Transformer", "LogitScore"]:
+        chain = _chain_of(read_logit_scorer(checkpoint.modules[0], last, location.origin, changes), labels)
+    elif last.kind == "Dense" and last.settings.get("module_output_name") == SCORES:
         with about(folder):
             modules = read_modules(replace(checkpoint, modules=checkpoint.modules[:-1]), location.origin)
             dense = last.settings | {"module_output_name": None}
             scoring = read_modules(replace(checkpoint, modules=(replace(last, settings=dense),)), location.origin)
             chain = replace(models.chain_of([*modules, *scoring]), reads_pairs=True)
-    elif kinds[0] == "Transformer":
+    elif kinds[0] == "Transformer" and "LogitScore" not in kinds:
         chain = _classifier(checkpoint.modules[0].folder, location, labels, changes)
     else:
         raise ValueError(
-            f"{folder} begins with a {kinds[0]}: a cross-encoder needs a transformer, which reads both texts"
+            f"{folder} is made of {', '.join(kinds[:12])}; a cross-encoder begins with a Transformer, which reads both "
+            "texts, and a LogitScore stands right behind it"
         )
     config = chain.source.config if isinstance(chain.source, models.Transformer) else {}
     return CrossEncoderCheckpoint(chain, settings, settings.activation_fn or activation_name(config))
@@ -69,12 +71,16 @@ def activation_name(config: Mapping[str, Any]) -> str | None:
     return named if isinstance(named, str) else None
 
 
+def _chain_of(scorer: models.LogitScorer, labels: int | None) -> models.Chain:
+    if labels not in (None, 1):
+        raise ValueError(f"a language model gives a pair one score, not num_labels={labels}; leave it out")
+    return models.Chain(scorer, (), None, (), reads_pairs=True)
+
+
 def _classifier(folder: Path, location: Location, labels: int | None, changes: Mapping[str, Any]) -> models.Chain:
     transformer = models.Transformer(folder, config_kwargs=changes)
-    if (architecture := architecture_of(transformer.config)).endswith("ForCausalLM"):
-        raise ValueError(
-            f"{folder} is a language model ({shortened(architecture)}): scoring by its next token is not supported"
-        )
+    if architecture_of(transformer.config).endswith("ForCausalLM"):
+        return _chain_of(plain_logit_scorer(folder, location.origin, changes), labels)
     if transformer.settings.model_type not in ARCHITECTURES:
         classifier = models.SequenceClassifier(folder, labels=labels, config_kwargs=changes)
         classifier.location = Location(folder, location.origin)

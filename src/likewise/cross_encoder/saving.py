@@ -18,6 +18,7 @@ from likewise.checkpoint.write import ModuleFiles, write_checkpoint
 from likewise.cross_encoder.reading import SCORES
 from likewise.engine.live import LiveModel
 from likewise.files import whole_folder
+from likewise.models.logit_scorer import LOGITS
 from likewise.saving import Card, check_dtype, has_own_card
 
 
@@ -63,6 +64,8 @@ def _parts(chain: models.Chain, live: LiveModel) -> list[ModuleFiles]:
     assert isinstance(source, models.Transformer)
     if chain.classifier is not None:
         return [_classifier_files(source, _named(source, chain.classifier, live), chain.dimension)]
+    if isinstance(source, models.LogitScorer):
+        return _language_model_files(source, live)
     if isinstance(source, models.SequenceClassifier):
         return [_classifier_files(source, live.arrays(source), source.labels)]
     modules = (source, *chain.token_layers, *([chain.pooling] if chain.pooling else []), *chain.heads)
@@ -70,6 +73,18 @@ def _parts(chain: models.Chain, live: LiveModel) -> list[ModuleFiles]:
     last = parts[-1]
     parts[-1] = replace(last, json={"config.json": {**last.json["config.json"], "module_output_name": SCORES}})
     return parts
+
+
+def _language_model_files(source: models.LogitScorer, live: LiveModel) -> list[ModuleFiles]:
+    arrays = NamedArrays.of(live.arrays(source))
+    if live.has_network:  # which has but those rows of the head that it needs
+        head = str(live.part(source).head)
+        arrays = arrays.with_changed(
+            {name: source.stored[name] for name in source.stored if name.startswith(f"{head}.")}
+        )
+    true, *false = source.tokens
+    scoring = {"true_token_id": true, "false_token_id": false[0] if false else None, "module_input_name": LOGITS}
+    return [source.files(arrays, "6"), ModuleFiles("LogitScore", {"config.json": scoring})]
 
 
 def _named(source: models.Transformer, head: models.ClassificationHead, live: LiveModel) -> NamedArrays:

@@ -3,6 +3,7 @@
 from likewise.models.chain import Chain, Head, Module, Part, Routes, TextSource, TokenLayer, chain_of, routes_of
 from likewise.models.classification_head import ClassificationHead
 from likewise.models.heads import Dense, Dropout, LayerNorm, Normalize
+from likewise.models.logit_scorer import LogitScorer
 from likewise.models.pooling import Pooling
 from likewise.models.router import Asym, Router
 from likewise.models.sequence_classifier import SequenceClassifier
@@ -22,6 +23,7 @@ __all__ = [
     "Dropout",
     "Head",
     "LayerNorm",
+    "LogitScorer",
     "Module",
     "Normalize",
     "Part",

@@ -80,21 +80,30 @@ def _read_module(entry: ModuleEntry, origin: str) -> Module:
 
 
 def _transformer(entry: ModuleEntry, origin: str) -> Transformer:
-    settings = dict(entry.settings)
+    _check_task(entry.settings)
+    transformer = Transformer(entry.folder, **transformer_arguments(entry))
+    transformer.location = Location(entry.folder, origin)
+    return transformer
+
+
+def transformer_arguments(entry: ModuleEntry) -> dict[str, Any]:
+    """What the settings of a Transformer say to its description.
+
+    Raises:
+        ValueError: They are not right.
+    """
+    settings = entry.settings
     if unknown := settings.keys() - TRANSFORMER_KEYS:
         logger.warning("%s: the settings %s are not known and have no effect", entry.folder, listed(sorted(unknown)))
-    _check_task(settings)
     processing = settings.get("processor_kwargs") or settings.get("tokenizer_args") or {}
     changes = settings.get("config_kwargs") or settings.get("config_args") or {}
     if not isinstance(processing, dict) or not isinstance(changes, dict):
         raise ValueError("processor_kwargs and config_kwargs must be objects")
-    changes.pop("trust_remote_code", None)
-    limit = processing.get("model_max_length", settings.get("max_seq_length"))
-    transformer = Transformer(
-        entry.folder, limit, do_lower_case=bool(settings.get("do_lower_case")), config_kwargs=changes
-    )
-    transformer.location = Location(entry.folder, origin)
-    return transformer
+    return {
+        "max_seq_length": processing.get("model_max_length", settings.get("max_seq_length")),
+        "do_lower_case": bool(settings.get("do_lower_case")),
+        "config_kwargs": {name: value for name, value in changes.items() if name != "trust_remote_code"},
+    }
 
 
 def _check_task(settings: Mapping[str, Any]) -> None:

@@ -20,6 +20,7 @@ from likewise.network.classification_head import ClassificationHead
 from likewise.network.dropout import Dropout
 from likewise.network.encoder import Encoder
 from likewise.network.heads import Dense, LayerNorm, Normalize
+from likewise.network.logit_scorer import read_logit_scorer
 from likewise.network.pooling import Pooling
 from likewise.network.token_layers import CNN, LSTM, WeightedLayerPooling
 from likewise.network.transformers import TransformersEncoder, read_encoder
@@ -37,6 +38,9 @@ def build_part(module: models.Part, shared: bool) -> nn.Module:
     if isinstance(module, models.SequenceClassifier):
         assert isinstance(module.settings, OtherSettings)
         return read_encoder(module.settings, module.stored, module.config, module.labels)
+    if isinstance(module, models.LogitScorer):
+        assert isinstance(module.settings, OtherSettings)
+        return read_logit_scorer(module.settings, module.stored, module.config, module.tokens)
     if isinstance(module, models.Transformer):
         return _encoder(module, shared)
     arrays: Mapping[str, NDArray[Any]] = getattr(module, "arrays", {})

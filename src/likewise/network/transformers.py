@@ -10,7 +10,7 @@ import copy
 import inspect
 import logging
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from importlib import import_module
 from pathlib import Path
@@ -226,6 +226,37 @@ def read_encoder(
         ImportError: Transformers is not installed.
         ValueError: Transformers does not know the architecture, or weights are missing or of other shapes.
     """
+    if labels is None:
+        backbone, report = read_backbone(settings, arrays, config, _model_class)
+        check_weights(report, str(arrays.origin))
+        encoder = TransformersEncoder(settings, backbone)
+        check_computes(encoder, NOTHING, arrays.origin)
+    else:
+        changes = {"num_labels": labels, "pad_token_id": settings.padding_id}
+        backbone, report = read_backbone(settings, arrays, config, _classifier_class, changes, is_packed=False)
+        _check_classifier(report, arrays.origin, backbone, is_classifier(config))
+        encoder = TransformersClassifier(settings, backbone)
+        check_computes(encoder, ONE_TOKEN, arrays.origin)
+    return encoder
+
+
+def read_backbone(
+    settings: OtherSettings,
+    arrays: NamedArrays,
+    config: Mapping[str, Any],
+    class_of: Callable[[Any], Any],
+    changes: Mapping[str, Any] | None = None,
+    is_packed: bool = True,
+) -> tuple[Any, Mapping[str, Any]]:
+    """The model of Transformers whose class ``class_of`` tells, and the report on what its weights lack.
+
+    ``changes`` takes the place of entries of its configuration. ``is_packed`` lets us compute its attention, where that
+    is possible.
+
+    Raises:
+        ImportError: Transformers is not installed.
+        ValueError: It does not know the architecture, or cannot make it.
+    """
     model_type, config_file = settings.model_type, arrays.origin.parent / "config.json"
     with extra("transformers", f"The architecture {shortened(model_type)}"):
         import transformers
@@ -241,24 +272,24 @@ def read_encoder(
         try:
             described = transformers.CONFIG_MAPPING[model_type].from_dict(dict(config))
             described.use_cache = False
-            if labels is not None:
-                described.num_labels = labels
-                described.pad_token_id = settings.padding_id
-            model_class = _model_class(described) if labels is None else _classifier_class(described)
+            for name, value in (changes or {}).items():
+                setattr(described, name, value)
+            model_class = class_of(described)
         except Exception as error:  # each configuration class checks in its own way
             raise ValueError(f"{config_file} describes no {model_type}: {_line(error)}") from error
-        if model_type in ENCODER_ONLY and labels is None:
+        is_encoder = class_of is _model_class
+        if model_type in ENCODER_ONLY and is_encoder:
             described.is_encoder_decoder = False
         with about(arrays.origin):
             _check_total(described, model_class, arrays)
-        packed = labels is None and model_type in PACKED and not changes_itself(described)
+        packed = is_packed and model_type in PACKED and not changes_itself(described)
         if packed:
             transformers.AttentionInterface.register(NAME, attention_by_text)
         try:
-            backbone, report = model_class.from_pretrained(
+            return model_class.from_pretrained(
                 None,
                 config=described,
-                state_dict=_state(model_type if labels is None else "", arrays, model_class),
+                state_dict=_state(model_type if is_encoder else "", arrays, model_class),
                 dtype=torch.float32,
                 # Transformers 4 leaves T5Gemma's softcap out of its quick attention.
                 attn_implementation=NAME if packed else "eager" if model_type == "t5gemma" else None,
@@ -268,18 +299,18 @@ def read_encoder(
             )
         except Exception as error:
             raise ValueError(f"{arrays.origin} with its config.json makes no {model_type}: {_line(error)}") from error
-    if labels is None:
-        _check(report, str(arrays.origin))
-        encoder = TransformersEncoder(settings, backbone)
-    else:
-        _check_classifier(report, arrays.origin, backbone, is_classifier(config))
-        encoder = TransformersClassifier(settings, backbone)
+
+
+def check_computes(encoder: TransformersEncoder, tokens: PackedTokens, origin: Path) -> None:
+    """Raise ValueError where ``encoder``, whose weights lie in ``origin``, fails on ``tokens``."""
     try:
         with torch.no_grad():
-            encoder(NOTHING if labels is None else ONE_TOKEN)
+            encoder(tokens)
     except Exception as error:  # a number of heads that does not divide the width, an activation that is none, …
-        raise ValueError(f"{config_file} describes a {model_type} that computes nothing: {_line(error)}") from error
-    return encoder
+        raise ValueError(
+            f"{origin.parent / 'config.json'} describes a {encoder.settings.model_type} that computes nothing: "
+            f"{_line(error)}"
+        ) from error
 
 
 def _check_sizes(config: Mapping[str, Any], arrays: NamedArrays) -> None:
@@ -346,7 +377,8 @@ def _state(model_type: str, arrays: NamedArrays, model_class: Any) -> dict[str, 
     return {name: torch.from_numpy(np.require(array, requirements="W")) for name, array in chosen.items()}
 
 
-def _check(report: Mapping[str, Any], origin: str) -> None:
+def check_weights(report: Mapping[str, Any], origin: str) -> None:
+    """Raise ValueError where Transformers' ``report`` tells that weights are missing or of other shapes."""
     if mismatched := sorted(report["mismatched_keys"]):
         if isinstance(mismatched[0], str):  # Transformers 4 tells the name only
             raise ValueError(f"{origin}: the array {mismatched[0]} has another shape than config.json means")
@@ -363,7 +395,7 @@ def _check(report: Mapping[str, Any], origin: str) -> None:
 
 
 def _check_classifier(report: Mapping[str, Any], origin: Path, backbone: Any, has_head: bool) -> None:
-    """As ``_check``, but for what the head lacks, or has for another number of labels: that begins anew."""
+    """As ``check_weights``, but for what the head lacks, or has for another number of labels: that begins anew."""
     inside = f"{backbone.base_model_prefix}."
     mismatched = {key if isinstance(key, str) else key[0]: key for key in report["mismatched_keys"]}
     new = [name for name in (*report["missing_keys"], *mismatched) if not name.startswith(inside)]
@@ -373,7 +405,7 @@ def _check_classifier(report: Mapping[str, Any], origin: Path, backbone: Any, ha
         "mismatched_keys": [key for name, key in mismatched.items() if name not in new],
         "missing_keys": [name for name in report["missing_keys"] if name not in new],
     }
-    _check({**report, **left}, str(origin))
+    check_weights({**report, **left}, str(origin))
 
 
 @contextmanager

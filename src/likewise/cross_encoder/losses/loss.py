@@ -14,6 +14,7 @@ from likewise.cross_encoder.losses.columns import column_of
 from likewise.cross_encoder.pairs import joined
 from likewise.losses.columns import AnyColumn, Column, ListColumn, computed_by_length
 from likewise.losses.loss import Loss
+from likewise.models import LogitScorer
 from likewise.tokens import TokenBatch, concatenated
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ class CrossEncoderLoss(Loss):
     ``from_scores``, which gets the logits after ``activation_fn``.
 
     Raises:
-        ValueError: The model gives another number of scores for a pair than the loss is for.
+        ValueError: The model gives another number of scores for a pair than the loss is for, or is a language model.
     """
 
     model: CrossEncoder  # type: ignore[assignment]
@@ -49,6 +50,10 @@ class CrossEncoderLoss(Loss):
             raise ValueError(
                 f"{name} needs a model with one score for a pair, but this one has {labels}; make it with "
                 "CrossEncoder(…, num_labels=1), or use CrossEntropyLoss for classes"
+            )
+        if isinstance(model.live.routes.first.source, LogitScorer):
+            raise ValueError(
+                f"{name} cannot train {model.name}: training language models that score pairs is not there yet"
             )
         super().__init__(cast(Any, model))
         self.activation_fn = nn.Identity() if activation_fn is None else activation_fn
