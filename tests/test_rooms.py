@@ -14,6 +14,7 @@ PACKAGE = Path(likewise.__file__).parent
 HOME: dict[str, str] = vars(likewise)["_HOME"]  # public name → the file it is in
 ROOMS = [  # each uses itself and those above it
     "extras",
+    "needs_torch",
     "files",
     "tables",
     "markdown",
@@ -52,7 +53,7 @@ WITH_TORCH = [
     "cross_encoder.fit",
     "cross_encoder.trainer",
     "engine.torch",
-    "engine.workers",
+    "needs_torch",
     "util",
     "readers",
     "training_args",

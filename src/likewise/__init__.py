@@ -2,6 +2,8 @@
 
 from importlib import import_module
 
+from likewise.extras import extra
+
 __version__ = "0.1.0"
 
 _HOME = {  # name → the file it is in
@@ -23,7 +25,8 @@ def __getattr__(name: str) -> object:
         return import_module(f"{__name__}.{name}")
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}; it has {', '.join(__all__)}")
-    value = globals()[name] = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)  # next time found directly
+    with extra("torch", name):
+        value = globals()[name] = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)  # next time found directly
     return value
 
 

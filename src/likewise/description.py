@@ -30,6 +30,7 @@ class ModelDescription:
     checkpoint_dtype: str
     dtype: str
     engine: str
+    engine_note: str  # with which instructions it computes, or why it is not the native one
     device: str
 
 
@@ -70,5 +71,6 @@ def describe(
         checkpoint_dtype=max(set(dtypes), key=dtypes.count) if dtypes else "float32",
         dtype=engine.dtype,
         engine=engine.name,
+        engine_note=live.why.get(live.routes.first_name, ""),
         device=engine.device,
     )

@@ -13,6 +13,7 @@ from likewise.checkpoint.model_settings import ModelSettings, prompts_of
 from likewise.checkpoint.values import listed, shortened
 from likewise.engine import DTYPES, Engine, adapters, dtype_name
 from likewise.engine.live import LiveModel
+from likewise.extras import extra
 from likewise.saving import Card
 
 if TYPE_CHECKING:
@@ -63,7 +64,8 @@ class Model:
     @property
     def device(self) -> torch.device:
         """Where the results are computed."""
-        import torch
+        with extra("torch", "device, a torch.device,"):
+            import torch
 
         return torch.device(self.engine.device)
 

@@ -31,6 +31,7 @@ from likewise.description import ModelDescription, describe
 from likewise.encoding.embed import Batching, embed, embed_tokens
 from likewise.engine import dtype_name
 from likewise.engine.live import LiveModel
+from likewise.extras import extra
 from likewise.model import Model
 from likewise.models.reading import read_modules
 from likewise.saving import save_model
@@ -181,7 +182,8 @@ class SentenceTransformer(Model):
         if output_value == "token_embeddings":
             tokens: list[Any] = embed_tokens(chain, engine, texts, prompt, batching)
             if convert_to_tensor:
-                import torch
+                with extra("torch", "convert_to_tensor"):
+                    import torch
 
                 tokens = [torch.from_numpy(vectors).to(self.device) for vectors in tokens]
             return tokens[0] if is_single else tokens
@@ -190,7 +192,8 @@ class SentenceTransformer(Model):
             vectors = embed(chain, engine, texts, prompt, batching)
             vectors = _finished(vectors, truncate_dim, normalize_embeddings, chain.is_normalized)
         if convert_to_tensor or not convert_to_numpy:
-            import torch
+            with extra("torch", "encode that gives tensors"):
+                import torch
 
             tensor = torch.from_numpy(vectors).to(self.device if convert_to_tensor else "cpu")
             rows = tensor if convert_to_tensor else list(tensor)

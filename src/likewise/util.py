@@ -9,11 +9,14 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
-from torch import Tensor
 
 from likewise import similarity
+from likewise.extras import extra
 from likewise.search import mine_hard_negatives, paraphrases, semantic
 from likewise.similarity import Rows, SimilarityFunction, Vectors, as_tensor, is_tensor
+
+with extra("torch", "likewise.util, whose functions give tensors,"):
+    from torch import Tensor
 
 if TYPE_CHECKING:
     from likewise.sentence_transformer import SentenceTransformer

@@ -27,7 +27,8 @@ DESCRIPTION = ModelDescription(
     layout="legacy",
     checkpoint_dtype="float32",
     dtype="bfloat16",
-    engine="torch",
+    engine="native",
+    engine_note="avx2, 2 threads",
     device="cpu",
 )
 
@@ -63,7 +64,8 @@ parameters           22,565,376
 layout               legacy
 checkpoint dtype     float32
 dtype                bfloat16
-engine               torch
+engine               native
+engine note          avx2, 2 threads
 device               cpu
 """,
         "",
@@ -91,7 +93,8 @@ parameters	22565376
 layout	legacy
 checkpoint_dtype	float32
 dtype	bfloat16
-engine	torch
+engine	native
+engine_note	avx2, 2 threads
 device	cpu
 """,
         "",

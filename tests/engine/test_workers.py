@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
+from likewise.engine.torch import one_thread_each
 from likewise.engine.workers import in_threads
 
 
@@ -21,7 +22,8 @@ def test_results_come_in_the_order_of_the_items_though_they_end_in_another() -> 
 def test_each_item_is_computed_by_one_torch_thread_and_the_process_keeps_its_own_number() -> None:
     before = torch.get_num_threads()
     in_other_threads: list[int] = []
-    assert list(in_threads(lambda _: torch.get_num_threads(), range(8), threads=2)) == [1] * 8
+    found = in_threads(lambda _: torch.get_num_threads(), range(8), threads=2, during=one_thread_each())
+    assert list(found) == [1] * 8
     assert torch.get_num_threads() == before
     later = threading.Thread(target=lambda: in_other_threads.append(torch.get_num_threads()))
     later.start()

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from likewise.checkpoint.settings import read_object
 from likewise.checkpoint.values import is_plain_name, reason, shortened
+from likewise.extras import extra
 
 NUMPY_DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
 NUMPY_DTYPES |= {"I64": "<i8", "I32": "<i4", "U8": "u1", "BOOL": "?"}
@@ -186,7 +187,8 @@ def _read_safetensors(path: Path) -> dict[str, tuple[NDArray[Any], str]]:
 
 
 def _read_pytorch(path: Path) -> dict[str, tuple[NDArray[Any], str]]:
-    import torch
+    with extra("torch", f"Reading {path.name}"):
+        import torch
 
     try:
         _check_container(path)

@@ -35,7 +35,7 @@ def encode(
         typer.Option(metavar="N", min=1, help="Take at most N tokens at once: less needs less memory."),
     ] = None,
     dtype: Annotated[
-        str, typer.Option(metavar="TYPE", help="Compute in float32, bfloat16, float16, or what suits the device.")
+        str, typer.Option(metavar="TYPE", help="Compute in float32, bfloat16, float16, int8, or what suits the device.")
     ] = "auto",
     device: Annotated[
         str | None, typer.Option(metavar="NAME", help="Compute on cpu, cuda, cuda:1 or mps; otherwise on the best.")

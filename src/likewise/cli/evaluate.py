@@ -36,7 +36,7 @@ def evaluate(
         Path | None, typer.Option("--output", "-o", metavar="PATH", help="Write the table too: .csv, or .json.")
     ] = None,
     dtype: Annotated[
-        str, typer.Option(metavar="TYPE", help="Compute in float32, bfloat16, float16, or what suits the device.")
+        str, typer.Option(metavar="TYPE", help="Compute in float32, bfloat16, float16, int8, or what suits the device.")
     ] = "auto",
     device: Annotated[
         str | None, typer.Option(metavar="NAME", help="Compute on cpu, cuda, cuda:1 or mps; otherwise on the best.")

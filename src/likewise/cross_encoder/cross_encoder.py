@@ -22,13 +22,20 @@ from likewise.arguments import (
 from likewise.checkpoint.locate import locate
 from likewise.checkpoint.model_card import Score, TrainingFacts
 from likewise.checkpoint.model_settings import ModelSettings
-from likewise.cross_encoder.activation import activation_of, stored_activation
+from likewise.cross_encoder.activation import (
+    activation_in_numpy,
+    activation_of,
+    named_activation,
+    softmax,
+    stored_activation,
+)
 from likewise.cross_encoder.pairs import PairTemplate, joined, pair_template, pairs_of
 from likewise.cross_encoder.reading import read_cross_encoder
 from likewise.cross_encoder.saving import save_cross_encoder
 from likewise.encoding.embed import Batching, embed_tokenized
 from likewise.engine import dtype_name
 from likewise.engine.live import LiveModel
+from likewise.extras import extra
 from likewise.model import Model
 from likewise.tokens import TokenBatch, texts_of
 
@@ -158,19 +165,18 @@ class CrossEncoder(Model):
             show_progress_bar = logger.isEnabledFor(logging.INFO)
         prompt = self._resolved_prompt(prompt, prompt_name)
         logits = self._logits(pairs, prompt, Batching(token_budget, batch_size, show_progress_bar, "Scoring"))
-        import torch
-
-        scores = (activation_fn or self.activation_fn)(torch.from_numpy(logits))
-        if self.num_labels == 1:
-            scores = scores.squeeze(-1)
-        elif apply_softmax and len(pairs):
-            scores = scores.softmax(-1)
-        if convert_to_tensor:
-            rows = scores.to(self.device)
-        elif convert_to_numpy:
-            rows = scores.numpy() if len(pairs) else np.empty(0, dtype=np.float32)
+        in_numpy = activation_in_numpy(self._stored_activation, self.num_labels)
+        if activation_fn or self._activation_fn or in_numpy is None or convert_to_tensor or not convert_to_numpy:
+            with extra("torch", "an activation of your own, or tensors,"):
+                import torch
+            scores = (activation_fn or self.activation_fn)(torch.from_numpy(logits))
+            scores = self._shaped(scores, apply_softmax, lambda rows: rows.softmax(-1))
+            rows = scores.to(self.device) if convert_to_tensor else scores.numpy() if convert_to_numpy else list(scores)
         else:
-            rows = list(scores)
+            with np.errstate(over="ignore"):  # a sigmoid of a very negative number is 0
+                rows = self._shaped(in_numpy(logits), apply_softmax, softmax)
+        if convert_to_numpy and not convert_to_tensor and not len(pairs):
+            rows = np.empty(0, dtype=np.float32)
         return rows[0] if is_single else rows
 
     @with_older_names(OLDER_NAMES_IN_PREDICT)
@@ -290,7 +296,8 @@ class CrossEncoder(Model):
         return self._template
 
     def __repr__(self) -> str:
-        lines = [*map(repr, self._chain.modules), f"activation: {self.activation_fn!r}", f"engine: {self._live!r}"]
+        activation = self._activation_fn or named_activation(self._stored_activation, self.num_labels)
+        lines = [*map(repr, self._chain.modules), f"activation: {activation}", f"engine: {self._live!r}"]
         return "CrossEncoder(\n  " + "\n  ".join(lines) + "\n)"
 
     # Training
@@ -341,6 +348,12 @@ class CrossEncoder(Model):
     save = save_pretrained
 
     # Inside
+
+    def _shaped(self, scores: Any, apply_softmax: bool | None, softmax: Callable[[Any], Any]) -> Any:
+        """(pairs, labels) → (pairs,) with one label; with several, probabilities where they are wanted."""
+        if self.num_labels == 1:
+            return scores.squeeze(-1)
+        return softmax(scores) if apply_softmax and len(scores) else scores
 
     @property
     def _source(self) -> models.Transformer:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,9 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from likewise.checkpoint.arrays import check_shapes
+from likewise.checkpoint.distance_buckets import distance_buckets
 from likewise.checkpoint.encoder_settings import BertSettings, EncoderSettings
 from likewise.checkpoint.names import with_projections_joined
 from likewise.checkpoint.rotary_settings import ModernBertSettings, NomicBertSettings
+from likewise.checkpoint.values import about
 from likewise.engine.library import ACTIVATIONS, LAYER_PRODUCTS, Encoder, Settings
 from likewise.models import Transformer
 
@@ -27,7 +28,6 @@ ACTIVATION_NAMES = {  # in config.json → in the kernels
     **dict.fromkeys(("silu", "swish", "SiLU"), "silu"),
     "Sigmoid": "Sigmoid",
 }
-FARTHEST = 128  # MPNet: tokens that are farther apart than this share a bucket
 
 
 @dataclass(frozen=True)
@@ -59,12 +59,17 @@ def kernel_encoder(transformer: Transformer, precision: Precision, instructions:
     Raises:
         ValueError: An array is missing or has the wrong shape.
     """
-    settings = transformer.settings
+    origin = transformer.stored.origin
+    with about(origin):
+        arrays = with_projections_joined(transformer.arrays)
+        if isinstance(transformer.settings, NomicBertSettings):
+            arrays = _with_gates_joined(arrays)
+        return _filled(transformer.settings, arrays, precision, instructions, str(origin))
+
+
+def _filled(settings: EncoderSettings, arrays: Arrays, precision: Precision, instructions: str, origin: str) -> Encoder:
     assert isinstance(settings, KnownSettings)
-    arrays = with_projections_joined(transformer.arrays)
-    if isinstance(settings, NomicBertSettings):
-        arrays = _with_gates_joined(arrays)
-    check_shapes(arrays, dict(_shapes(settings)), str(transformer.stored.origin))
+    check_shapes(arrays, dict(_shapes(settings)), origin)
     encoder = Encoder(_settings(settings), instructions)
     for name in ("tokens.weight", "positions.weight", "segments.weight", "norm.weight", "norm.bias"):
         if (stored := arrays.get(f"embeddings.{name}")) is not None:
@@ -185,6 +190,8 @@ def _with_gates_joined(arrays: Arrays) -> dict[str, NDArray[Any]]:
     for name, values in arrays.items():
         if ".gate." in name:
             expand = name.replace(".gate.", ".expand.")
+            if expand not in arrays or arrays[expand].shape != values.shape:
+                raise ValueError(f"the array {name} has no {expand} of its shape beside it")
             joined[expand] = np.concatenate([values, arrays[expand]])
         elif ".expand." not in name:
             joined[name] = values
@@ -221,20 +228,3 @@ def _distance_bias(settings: BertSettings, table: NDArray[Any]) -> NDArray[np.fl
     distances = np.arange(1 - settings.longest, settings.longest)
     buckets = distance_buckets(distances, settings.relative_buckets)
     return np.ascontiguousarray(table[buckets].T, dtype=np.float32)
-
-
-def distance_buckets(distances: NDArray[np.integer], buckets: int) -> NDArray[np.integer]:
-    """The row of the table for each distance between two tokens (Raffel et al. 2020, section 2.1).
-
-    Half of the rows are for tokens that come later; of each half the first half is for one distance each, the other
-    half for ever wider ranges up to FARTHEST.
-    """
-    half = buckets // 2
-    exact = half // 2
-    apart = np.abs(distances)
-    # In float32, as Transformers computes it: the borders of the ranges depend on its rounding.
-    with np.errstate(divide="ignore"):
-        ranges = np.log(apart.astype(np.float32) / np.float32(exact)) / np.float32(math.log(FARTHEST / exact))
-    ranges = ranges * np.float32(half - exact)
-    wide = np.minimum(exact + np.maximum(ranges, 0).astype(np.int64), half - 1)
-    return np.where(distances > 0, half, 0) + np.where(apart < exact, apart, wide)

@@ -10,14 +10,31 @@ from numpy.typing import NDArray
 
 from likewise import models
 from likewise.engine import Engine
+from likewise.engine.library import are_there
 from likewise.engine.native import NativeEngine, reason_against
-from likewise.engine.processor import may_have_gpu
+from likewise.engine.processor import has_torch, may_have_gpu
 from likewise.engine.static import StaticEngine, computes
 
 if TYPE_CHECKING:
     from torch import nn
 
     from likewise.network.sentence_network import RoutedNetwork, SentenceNetwork
+
+
+NO_KERNELS = (
+    "likewise cannot compute here: it was installed where no C++ compiler was, so it has no kernels, and torch is not "
+    "there either; install a compiler and then likewise again, for example with: apt install g++ && "
+    "pip install --force-reinstall --no-deps --no-cache-dir --no-binary likewise likewise, or install torch with: "
+    "pip install 'likewise[torch]'"
+)
+
+
+def without_torch(against: str) -> str:
+    """What is wrong, and what to do, where the kernels do not compute a model and torch is not installed."""
+    if not are_there():
+        return NO_KERNELS
+    command = "pip install 'likewise[torch]'"
+    return f"{against}, and torch, which would compute it, is not installed; install it with: {command}"
 
 
 class LiveModel:
@@ -128,6 +145,8 @@ class LiveModel:
         if self.wanted == "native" or self.dtype == "int8":
             asked = 'engine="native"' if self.wanted == "native" else 'dtype="int8"'
             raise ValueError(f"{asked} needs the native engine, but {against}")
+        if not has_torch():
+            raise ImportError(without_torch(against))
         from likewise.engine.torch import torch_engine
 
         return torch_engine(chain, self.device, self.dtype, self._parts, self.threads)
@@ -138,7 +157,7 @@ class LiveModel:
             return 'engine="torch" was asked for'
         if self.device not in (None, "cpu"):
             return f"the kernels do not run on {self.device}"
-        if self.device is None and self.wanted == "auto" and self.dtype != "int8" and may_have_gpu():
+        if self.device is None and self.wanted == "auto" and self.dtype != "int8" and may_have_gpu() and has_torch():
             from likewise.engine.torch import default_device
 
             if (device := default_device()) != "cpu":

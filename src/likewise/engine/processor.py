@@ -1,9 +1,10 @@
-"""What the processor can do, without importing torch."""
+"""What this machine can do, without importing torch."""
 
 import math
 import os
 import platform
 from functools import lru_cache
+from importlib.util import find_spec
 from pathlib import Path
 
 
@@ -40,3 +41,8 @@ def may_have_gpu() -> bool:
     """Whether it is worth asking torch for a GPU: the driver of one is there, or this is an Apple machine."""
     drivers = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")  # NVIDIA's, AMD's, and Windows' for Linux
     return any(map(os.path.exists, drivers)) or (platform.system(), platform.machine()) == ("Darwin", "arm64")
+
+
+def has_torch() -> bool:
+    """Whether torch is installed."""
+    return find_spec("torch") is not None

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from likewise.checkpoint.distance_buckets import FARTHEST, distance_buckets
 from likewise.checkpoint.encoder_settings import BertSettings
 from likewise.export.attention import distances, no_padding, only_where
 from likewise.export.bert import embeddings, post_norm_layers
@@ -16,12 +17,8 @@ def mpnet(graph: WeightedGraph, settings: BertSettings) -> str:
 
 def _distance_bias(graph: WeightedGraph, buckets: int) -> str:
     """What is added to the scores of two tokens for their distance, (heads, length, length)."""
-    import torch
-
-    from likewise.network.mpnet import FARTHEST, distance_buckets
-
     # Worked out here for every distance up to that from which all are alike, so that no logarithm is in the graph.
-    rows = distance_buckets(torch.arange(-FARTHEST, FARTHEST + 1), buckets).numpy()
+    rows = distance_buckets(np.arange(-FARTHEST, FARTHEST + 1), buckets)
     table = np.asarray(graph.weights["relative_bias.weight"], dtype=np.float32)[rows]  # (distances, heads)
     farthest = graph.whole(FARTHEST)
     near = graph.add("Max", graph.add("Min", distances(graph), farthest), graph.whole(-FARTHEST))

@@ -1,5 +1,6 @@
 """Training objectives, under the field's names: one in a file."""
 
+import likewise.needs_torch  # noqa: F401
 from likewise.losses.angle import AnglELoss
 from likewise.losses.batch_all_triplet import BatchAllTripletLoss
 from likewise.losses.batch_hard_soft_margin_triplet import BatchHardSoftMarginTripletLoss

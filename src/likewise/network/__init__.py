@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+import likewise.needs_torch  # noqa: F401
 from likewise.network.bert import BertEncoder
 from likewise.network.encoder import Encoder
 from likewise.network.modernbert import ModernBertEncoder

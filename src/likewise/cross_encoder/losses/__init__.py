@@ -1,5 +1,6 @@
 """Training objectives of the cross-encoder, under the field's names: one in a file."""
 
+import likewise.needs_torch  # noqa: F401
 from likewise.cross_encoder.losses.adr_mse import ADRMSELoss
 from likewise.cross_encoder.losses.binary_cross_entropy import BinaryCrossEntropyLoss
 from likewise.cross_encoder.losses.cached_multiple_negatives_ranking import CachedMultipleNegativesRankingLoss
