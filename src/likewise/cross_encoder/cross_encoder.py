@@ -252,6 +252,11 @@ class CrossEncoder(Model):
         return self._chain.dimension
 
     @property
+    def is_language_model(self) -> bool:
+        """Whether the score is that of the next token, as a language model gives it."""
+        return isinstance(self._source, models.LogitScorer)
+
+    @property
     def activation_fn(self) -> Callable[[Any], Any]:
         """What makes scores of the last layer's numbers: a torch module, or any function of a tensor."""
         if self._activation_fn is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import weakref
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -151,10 +152,7 @@ class Encoder:
         self._handle = library().likewise_new(settings, instructions.encode(), self._error)
         if not self._handle:
             raise ValueError(self._error.value.decode())
-
-    def __del__(self) -> None:
-        if getattr(self, "_handle", None):
-            library().likewise_delete(self._handle)
+        weakref.finalize(self, library().likewise_delete, self._handle)
 
     def set_array(self, name: str, layer: int, values: NDArray[Any]) -> None:
         """Give the encoder one of ARRAYS.

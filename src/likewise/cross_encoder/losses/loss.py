@@ -14,7 +14,6 @@ from likewise.cross_encoder.losses.columns import column_of
 from likewise.cross_encoder.pairs import joined
 from likewise.losses.columns import AnyColumn, Column, ListColumn, computed_by_length
 from likewise.losses.loss import Loss
-from likewise.models import LogitScorer
 from likewise.tokens import TokenBatch, concatenated
 
 if TYPE_CHECKING:
@@ -51,7 +50,7 @@ class CrossEncoderLoss(Loss):
                 f"{name} needs a model with one score for a pair, but this one has {labels}; make it with "
                 "CrossEncoder(…, num_labels=1), or use CrossEntropyLoss for classes"
             )
-        if isinstance(model.live.routes.first.source, LogitScorer):
+        if getattr(model, "is_language_model", False):
             raise ValueError(
                 f"{name} cannot train {model.name}: training language models that score pairs is not there yet"
             )
