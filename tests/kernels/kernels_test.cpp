@@ -74,7 +74,7 @@ Settings sizes(int32_t hidden, int32_t heads, int32_t intermediate, int32_t long
 }
 
 std::vector<Kind> kinds() {
-    Settings bert = sizes(36, 4, 52, 140, GELU);
+    Settings bert = sizes(36, 4, 43, 140, GELU);
     bert.positions = 140;
     bert.segment_types = 2;
     Settings roberta = sizes(20, 2, 33, 99, RELU);
@@ -83,13 +83,13 @@ std::vector<Kind> kinds() {
     roberta.positions = 101;
     Settings narrow = sizes(36, 3, 40, 20, TANH_GELU);
     narrow.embedding_width = 7;
-    Settings gated = sizes(60, 3, 37, 210, SILU);
+    Settings gated = sizes(36, 3, 21, 140, SILU);
     gated.is_gated = 1;
-    gated.rotary_width = 14;
-    Settings whole = sizes(64, 2, 128, 64, LOGISTIC);
+    gated.rotary_width = 10;
+    Settings whole = sizes(32, 2, 32, 64, LOGISTIC);
     whole.is_gated = 1;
-    whole.rotary_width = 32;
-    Settings wide = sizes(1000, 5, 516, 9, GELU);  // inputs of several blocks, which fill no whole vectors
+    whole.rotary_width = 16;
+    Settings wide = sizes(516, 6, 9, 3, GELU);  // inputs of several blocks, which fill no whole vectors
     wide.layers = 1;
     Settings least = sizes(1, 1, 1, 5, NONE);
     Settings shallow = sizes(12, 3, 5, 30, GELU);
@@ -201,11 +201,11 @@ Texts alone(const Texts& from, int32_t text) {
 // Every length near the sizes of tiles, vectors and groups; and hundreds of short texts in any order.
 Ints lengths_of(const Settings& s) {
     Ints lengths;
-    for (int32_t length : {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 15, 16, 17, 31, 32, 33, 47, 95, 96, 97, 130, s.longest - 1, s.longest})
+    for (int32_t length : {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 15, 16, 17, 31, 32, 33, 47, 96, 97, s.longest})
         if (length <= s.longest) lengths.push_back(length);
     std::mt19937 random(5);
     const int32_t most = s.longest < 12 ? s.longest : 12;
-    for (int i = s.hidden > 100 ? 290 : 0; i < 300; ++i) lengths.push_back(random() % (most + 1));
+    for (int i = s.hidden > 100 ? 196 : 0; i < 200; ++i) lengths.push_back(random() % (most + 1));
     return lengths;
 }
 
@@ -240,37 +240,34 @@ bool are_same(const float* one, const float* other, size_t count) { return !coun
 void check_batches(const Filled& encoder, const std::string& where) {
     const Settings& s = encoder.kind.settings;
     const Texts texts = texts_of(s, lengths_of(s));
-    std::vector<Ints> choices = {EVERY_POOLING, {TOKENS}, {MEAN, MEAN}};
-    for (int32_t mode : EVERY_POOLING) choices.push_back({mode});
     for (const Given given : {Given{true, true}, Given{false, false}}) {
         std::map<Ints, Floats> found;
-        for (const Ints& modes : choices) {
+        for (const Ints& modes : {EVERY_POOLING, Ints{TOKENS}}) {
             found[modes] = encoded(encoder, texts, modes, given);
             expect(are_finite(found[modes]), where + ": finite numbers");
         }
-        for (int32_t text = 0; text < texts.count(); text += text < 30 ? 1 : 17) {
+        for (int32_t text = 0; text < texts.count(); text += text < 25 ? 1 : 17) {
             const Texts single = alone(texts, text);
-            for (const Ints& modes : {EVERY_POOLING, Ints{TOKENS}, Ints{CLS}, Ints{LAST_TOKEN}}) {
+            for (const auto& [modes, among] : found) {
                 const Floats same = encoded(encoder, single, modes, given);
                 const size_t first = modes[0] == TOKENS ? texts.offsets[text] : text * modes.size();
-                expect(are_same(same.data(), found[modes].data() + first * s.hidden, same.size()),
-                       where + ": a text alone is what it is among others");
+                expect(are_same(same.data(), &among[first * s.hidden], same.size()), where + ": a text alone is what it is among others");
             }
-            for (size_t mode = 0; mode < EVERY_POOLING.size(); ++mode)  // one token a text may take a shorter way
-                expect(are_same(&found[EVERY_POOLING][(text * EVERY_POOLING.size() + mode) * s.hidden],
-                                &found[{EVERY_POOLING[mode]}][size_t(text) * s.hidden], s.hidden),
-                       where + ": a pooling alone is what it is among others");
         }
     }
-    // Without an empty text among them: this is the shorter way.
+    // Where no text is empty and one token of each is read, the kernels take a shorter way.
     Ints lengths;
     for (int32_t length : lengths_of(s))
         if (length) lengths.push_back(length);
     const Texts filled = texts_of(s, lengths);
-    const Floats tokens = encoded(encoder, filled, {TOKENS}, Given{}), firsts = encoded(encoder, filled, {CLS}, Given{});
-    for (int32_t text = 0; text < filled.count(); ++text)
-        expect(are_same(&firsts[size_t(text) * s.hidden], &tokens[size_t(filled.offsets[text] + filled.skipped[text]) * s.hidden], s.hidden),
-               where + ": CLS is the first token that is not skipped");
+    const Floats tokens = encoded(encoder, filled, {TOKENS}, Given{});
+    for (int32_t mode : {CLS, LAST_TOKEN}) {
+        const Floats ones = encoded(encoder, filled, {mode}, Given{});
+        for (int32_t text = 0; text < filled.count(); ++text) {
+            const int32_t token = mode == CLS ? filled.offsets[text] + filled.skipped[text] : filled.offsets[text + 1] - 1;
+            expect(are_same(&ones[size_t(text) * s.hidden], &tokens[size_t(token) * s.hidden], s.hidden), where + ": one token is read");
+        }
+    }
 }
 
 void check_observed(const Filled& encoder, const std::string& where) {
@@ -312,7 +309,7 @@ void check_heads(const std::string& instructions) {
     std::mt19937 random(3);
     for (int32_t dtype = FLOAT32; dtype <= INT8; ++dtype)
         for (const auto& [outputs, inputs] : std::vector<std::pair<int, int>>{
-                 {1, 1}, {3, 2}, {7, 5}, {8, 16}, {17, 13}, {33, 64}, {65, 100}, {2, 511}, {5, 512}, {5, 513}, {9, 1003}, {64, 1540}}) {
+                 {1, 1}, {3, 2}, {7, 5}, {8, 16}, {17, 13}, {33, 64}, {65, 100}, {2, 511}, {5, 512}, {5, 513}, {9, 1003}}) {
             const Floats weight = drawn_floats(random, size_t(outputs) * inputs, 1.0f), bias = drawn_floats(random, outputs, 1.0f);
             const Floats scales = drawn_floats(random, inputs, 0.4f, 1.0f);
             for (int variant = 0; variant < 4; ++variant) {
@@ -320,7 +317,7 @@ void check_heads(const std::string& instructions) {
                 const int32_t head = variant;  // set again for each size: the earlier one is released
                 expect(!likewise_set_product(encoder.handle, HEAD, head, dtype, weight.data(), has_bias ? bias.data() : nullptr,
                                              has_scales ? scales.data() : nullptr, outputs, inputs, error), "a head");
-                for (int64_t count : {0, 1, 2, 3, 4, 5, 6, 7, 13}) {
+                for (int64_t count : {0, 1, 5, 6, 9}) {
                     const Floats rows = drawn_floats(random, count * inputs, 1.0f);
                     Floats out(count * outputs);
                     expect(!likewise_multiply(encoder.handle, head, rows.data(), count, out.data(), out.size(), error), "a product");
@@ -514,7 +511,7 @@ void check_threads(const Filled& encoder, const std::string& where) {
     std::vector<Texts> batches;
     std::vector<Floats> expected;
     for (int i = 0; i < THREADS; ++i) {
-        batches.push_back(texts_of(s, {i % most, 1, most - i % most, 2 + i % 3}));
+        batches.push_back(texts_of(s, {i % most, 1, most - i % most, most}));
         expected.push_back(encoded(encoder, batches.back(), EVERY_POOLING, Given{}));
     }
     const Floats rows(3 * 5, 0.5f);
@@ -524,7 +521,7 @@ void check_threads(const Filled& encoder, const std::string& where) {
     std::vector<int> is_same(THREADS, 1);
     for (int thread = 0; thread < THREADS; ++thread)
         threads.emplace_back([&, thread] {
-            for (int turn = 0; turn < THREADS; ++turn) {
+            for (int turn = 0; turn < 3; ++turn) {
                 const int batch = (thread + turn) % THREADS;
                 if (encoded(encoder, batches[batch], EVERY_POOLING, Given{}) != expected[batch]) is_same[thread] = 0;
                 Floats out(3 * 7);
