@@ -55,7 +55,7 @@ struct Kind {
     std::string name;
     Settings settings;
     bool norms_before = false;  // and one at the end, and no biases
-    int32_t window = -1;        // of the first layer
+    int32_t window = -1;        // of the last layer
     bool has_distance_bias = false;
     bool has_input_scales = false;
 };
@@ -168,7 +168,7 @@ void fill(Filled& to, int32_t dtype) {
             to.set_array(ROTARY_SINES, layer, Floats(sines.begin(), sines.end()));
         }
     }
-    if (to.kind.window >= 0) expect(!likewise_set_window(to.handle, 0, to.kind.window, error), "a window");
+    if (to.kind.window >= 0) expect(!likewise_set_window(to.handle, to.kind.settings.layers - 1, to.kind.window, error), "a window");
 }
 
 // ---- Texts
