@@ -22,7 +22,7 @@ ERROR_SIZE = 256
 DTYPES = {"float32": 0, "bfloat16": 1, "int8": 2}
 MODES = {"cls": 0, "max": 1, "mean": 2, "mean_sqrt_len_tokens": 3, "weightedmean": 4, "lasttoken": 5, "tokens": 6}
 ACTIVATIONS = {"": 0, "gelu": 1, "tanh gelu": 2, "relu": 3, "silu": 4, "Sigmoid": 5}
-ARRAYS = {  # the numbers of enum Part in kernels/interface.cpp
+ARRAYS = {  # the numbers of enum Part in kernels/interface.h
     "embeddings.tokens.weight": 0,
     "embeddings.positions.weight": 1,
     "embeddings.segments.weight": 2,

@@ -35,7 +35,7 @@ struct Layer {
     const float *rotary_cosines = nullptr, *rotary_sines = nullptr;  // (longest, rotary_width / 2)
 };
 
-// The same fields, in the same order, stand in engine/native.py.
+// The same fields, in the same order, stand in engine/library.py.
 struct Settings {
     int32_t vocabulary, embedding_width, hidden, layers, heads, intermediate;
     int32_t longest;         // tokens of the longest text

@@ -9,18 +9,8 @@
 
 namespace likewise {
 
-// The same numbers stand in engine/native.py.
-enum Part : int32_t {
-    TOKEN_TABLE = 0, POSITION_TABLE = 1, SEGMENT_TABLE = 2, DISTANCE_BIAS = 3,
-    EMBEDDING_NORM_WEIGHT = 4, EMBEDDING_NORM_BIAS = 5, LAST_NORM_WEIGHT = 6, LAST_NORM_BIAS = 7,
-    BEFORE_ATTENTION_WEIGHT = 8, BEFORE_ATTENTION_BIAS = 9, AFTER_ATTENTION_WEIGHT = 10, AFTER_ATTENTION_BIAS = 11,
-    BEFORE_FEED_FORWARD_WEIGHT = 12, BEFORE_FEED_FORWARD_BIAS = 13,
-    AFTER_FEED_FORWARD_WEIGHT = 14, AFTER_FEED_FORWARD_BIAS = 15,
-    ROTARY_COSINES = 16, ROTARY_SINES = 17,
-    PROJECT = 32, QKV = 33, ATTENTION_OUT = 34, EXPAND = 35, CONTRACT = 36, HEAD = 37,
-};
-
-constexpr int MOST_HEADS = 64;  // products after the pooling
+constexpr int MOST_HEADS = 64;          // products after the pooling
+constexpr int32_t MOST_SIZE = 1 << 24;  // of anything: so no count of numbers leaves 63 bits, nor a row's 31
 
 struct Handle {
     Encoder encoder;
@@ -42,8 +32,8 @@ int failed(char* error, const char* format, ...) {
 }
 
 void* allocated(size_t bytes) {
-    void* memory = std::aligned_alloc(ALIGNMENT, (bytes + ALIGNMENT) / ALIGNMENT * ALIGNMENT);
-    if (!memory) throw std::bad_alloc();
+    void* memory = nullptr;  // of exactly this size, so that a sanitizer sees what lies beyond
+    if (posix_memalign(&memory, ALIGNMENT, bytes)) throw std::bad_alloc();
     return memory;
 }
 
@@ -165,17 +155,17 @@ Place place_of(Encoder& encoder, int32_t part, int32_t layer) {
 int checked(const Settings& s, char* error) {
     const int32_t sizes[] = {s.vocabulary, s.embedding_width, s.hidden, s.heads, s.intermediate, s.longest};
     for (int32_t size : sizes)
-        if (size < 1 || size > 1 << 28) return failed(error, "a size of the encoder is %d", size);
+        if (size < 1 || size > MOST_SIZE) return failed(error, "a size of the encoder is %d", size);
     if (s.layers < 0 || s.layers > 10000) return failed(error, "an encoder cannot have %d layers", s.layers);
     if (s.positions < 0 || s.segment_types < 0) return failed(error, "a table cannot have fewer than no rows");
     if (s.hidden % s.heads) return failed(error, "%d heads do not divide %d dimensions", s.heads, s.hidden);
     if (s.activation < NONE || s.activation > LOGISTIC) return failed(error, "there is no activation %d", s.activation);
     if (s.rotary_width < 0 || s.rotary_width % 2 || s.rotary_width > s.hidden / s.heads)
         return failed(error, "%d of %d dimensions cannot be rotated", s.rotary_width, s.hidden / s.heads);
-    if (s.positions && s.longest + (s.first_position ? s.padding_id + 1 : 0) > s.positions)
-        return failed(error, "%d positions are too few for texts of %d tokens", s.positions, s.longest);
     if (s.first_position && (s.padding_id < 0 || s.padding_id >= s.positions))
         return failed(error, "the padding token %d has no position", s.padding_id);
+    if (s.positions && s.positions - (s.first_position ? s.padding_id + 1 : 0) < s.longest)
+        return failed(error, "%d positions are too few for texts of %d tokens", s.positions, s.longest);
     return 0;
 }
 
@@ -212,6 +202,7 @@ const char* likewise_instruction_sets() {
 }
 
 int likewise_is_native(const char* instructions, int32_t dtype) {
+    if (!instructions) return 0;
     const bool is_512 = !std::strcmp(instructions, "avx512");
     if (dtype == BFLOAT16) return is_512;
     return std::strcmp(instructions, "generic") != 0;
@@ -271,7 +262,7 @@ int likewise_set_product(Handle* handle, int32_t part, int32_t layer, int32_t dt
     for (const auto& [name, rows, columns] : expected)
         if (part == name && (outputs != rows || inputs != columns))
             return failed(error, "the product %d must be (%d, %d), not (%d, %d)", part, rows, columns, outputs, inputs);
-    if (outputs < 1 || inputs < 1 || outputs > 1 << 28 || inputs > 1 << 28)
+    if (outputs < 1 || inputs < 1 || outputs > 3 * MOST_SIZE || inputs > MOST_SIZE)
         return failed(error, "a product cannot be (%d, %d)", outputs, inputs);
     try {
         release(*product);
@@ -306,7 +297,7 @@ int likewise_set_product(Handle* handle, int32_t part, int32_t layer, int32_t dt
 int likewise_set_window(Handle* handle, int32_t layer, int32_t window, char* error) {
     if (!handle || layer < 0 || layer >= handle->encoder.settings.layers) return failed(error, "there is no layer %d", layer);
     if (window < 0) return failed(error, "a window cannot be %d tokens wide", window);
-    handle->encoder.layers[layer].window = window < 1 << 28 ? window : 1 << 28;
+    handle->encoder.layers[layer].window = window < MOST_SIZE ? window : MOST_SIZE;
     return 0;
 }
 
@@ -335,7 +326,7 @@ int likewise_encode(const Handle* handle, const int32_t* ids, int64_t tokens, co
     }
     for (int64_t i = 0; i < tokens; ++i) {
         if (ids[i] < 0 || ids[i] >= s.vocabulary) return failed(error, "token %d is none of %d", ids[i], s.vocabulary);
-        if (segments && (segments[i] < 0 || segments[i] >= (s.segment_types ? s.segment_types : 1 << 28)))
+        if (segments && (segments[i] < 0 || segments[i] >= (s.segment_types ? s.segment_types : INT32_MAX)))
             return failed(error, "segment %d is none of %d", segments[i], s.segment_types);
     }
     const int64_t wanted = poolings[0] == TOKENS ? tokens * s.hidden : int64_t(texts) * mode_count * s.hidden;
@@ -344,6 +335,7 @@ int likewise_encode(const Handle* handle, const int32_t* ids, int64_t tokens, co
     Observed observed{largest, s.hidden > s.intermediate ? s.hidden : s.intermediate};
     if (largest && largest_count != int64_t(s.layers) * 4 * observed.widest)
         return failed(error, "there must be room for %lld numbers to be observed", static_cast<long long>(s.layers) * 4 * observed.widest);
+    if (!wanted) return 0;
     const Batch batch{ids, offsets, skipped, segments, texts};
     try {
         handle->instructions->encode(handle->encoder, batch, poolings, mode_count, out, observed, from_workspace);
@@ -359,6 +351,7 @@ int likewise_multiply(const Handle* handle, int32_t layer, const float* rows, in
     const Product& product = handle->heads[layer];
     if (count < 0 || count > INT32_MAX || out_count != count * product.outputs || (count && (!rows || !out)))
         return failed(error, "there must be room for %lld rows of %d", static_cast<long long>(count), product.outputs);
+    if (!count) return 0;
     try {
         handle->instructions->multiply(product, rows, static_cast<int32_t>(count), out, from_workspace);
     } catch (const std::bad_alloc&) {

@@ -1,4 +1,4 @@
-// The C interface: what engine/native.py calls through ctypes. Every function checks what it is given.
+// The C interface: what engine/library.py calls through ctypes. Every function checks what it is given.
 //
 // Functions that can fail return 0, or 1 and write a sentence into `error`. An encoder is filled by one thread; then any
 // number of threads may use it at once.
@@ -13,8 +13,21 @@
 #endif
 
 namespace likewise {
+
 struct Handle;
-}
+
+// The same numbers stand in engine/library.py.
+enum Part : int32_t {
+    TOKEN_TABLE = 0, POSITION_TABLE = 1, SEGMENT_TABLE = 2, DISTANCE_BIAS = 3,
+    EMBEDDING_NORM_WEIGHT = 4, EMBEDDING_NORM_BIAS = 5, LAST_NORM_WEIGHT = 6, LAST_NORM_BIAS = 7,
+    BEFORE_ATTENTION_WEIGHT = 8, BEFORE_ATTENTION_BIAS = 9, AFTER_ATTENTION_WEIGHT = 10, AFTER_ATTENTION_BIAS = 11,
+    BEFORE_FEED_FORWARD_WEIGHT = 12, BEFORE_FEED_FORWARD_BIAS = 13,
+    AFTER_FEED_FORWARD_WEIGHT = 14, AFTER_FEED_FORWARD_BIAS = 15,
+    ROTARY_COSINES = 16, ROTARY_SINES = 17,
+    PROJECT = 32, QKV = 33, ATTENTION_OUT = 34, EXPAND = 35, CONTRACT = 36, HEAD = 37,
+};
+
+}  // namespace likewise
 
 constexpr int LIKEWISE_ERROR_SIZE = 256;
 constexpr int LIKEWISE_VERSION = 1;  // of this interface
@@ -27,7 +40,7 @@ LIKEWISE_EXPORT int likewise_is_native(const char* instructions, int32_t dtype);
 
 LIKEWISE_EXPORT likewise::Handle* likewise_new(const likewise::Settings* settings, const char* instructions, char* error);
 LIKEWISE_EXPORT void likewise_delete(likewise::Handle* handle);
-// Arrays that are read where they are: they must outlive the encoder. `part` is one of enum Part, in interface.cpp.
+// Arrays that are read where they are: they must outlive the encoder. `part` is one of enum Part.
 LIKEWISE_EXPORT int likewise_set_array(likewise::Handle* handle, int32_t part, int32_t layer, const float* values,
                                        int64_t count, char* error);
 // A product's weights (outputs, inputs), which are packed; bias and input_scales may be null.

@@ -30,7 +30,7 @@ inline size_t lay_out(const Encoder& encoder, int tokens, int longest, char* mem
     const Settings& s = encoder.settings;
     size_t used = 0;
     auto floats = [&](size_t count) {
-        float* here = reinterpret_cast<float*>(memory + used);
+        float* here = memory ? reinterpret_cast<float*>(memory + used) : nullptr;
         used += aligned(count * sizeof(float));
         return here;
     };
@@ -41,7 +41,7 @@ inline size_t lay_out(const Encoder& encoder, int tokens, int longest, char* mem
     space.mixed = floats(rows * s.hidden);
     space.inner = floats(rows * widest_inner(s));
     space.attention = floats(attention_floats(longest, s.hidden / s.heads));
-    space.operand = memory + used;
+    space.operand = memory ? memory + used : nullptr;
     return used + aligned(operand_space(encoder, tokens));
 }
 

@@ -52,7 +52,7 @@ inline void tile(const typename Step::Stored* rows, size_t row_stride, const typ
 template <class Function>
 inline void in_tiles(int rows, Function function) {
     int row = 0;
-    for (; row + TILE_ROWS <= rows; row += TILE_ROWS) function(row, Constant<TILE_ROWS>{});
+    for (; row <= rows - TILE_ROWS; row += TILE_ROWS) function(row, Constant<TILE_ROWS>{});
     switch (rows - row) {
         case 1: function(row, Constant<1>{}); break;
         case 2: function(row, Constant<2>{}); break;
@@ -220,7 +220,9 @@ inline void pack(Product& product, const float* weight) {
                             static_cast<uint16_t*>(product.weights)[at] = nearest_bfloat16(value);
                         } else {
                             const float scale = product.weight_scales[output];
-                            const float whole = scale > 0 ? __builtin_nearbyintf(value / scale) : 0.0f;
+                            float whole = scale > 0 ? __builtin_nearbyintf(value / scale) : 0.0f;
+                            // Else of weights that are infinite, no numbers, or so small that their scale is inexact.
+                            if (!(__builtin_fabsf(whole) <= MOST_WEIGHT)) whole = value < 0 ? -MOST_WEIGHT : MOST_WEIGHT;
                             static_cast<int8_t*>(product.weights)[at] = static_cast<int8_t>(whole);
                             product.weight_sums[size_t(block) * padded + output] += 128.0f * whole;
                         }

@@ -70,6 +70,7 @@ inline void store_bfloat16(uint16_t* to, Floats a) {
 }
 // Whole numbers between -127 and 127, stored plus 128.
 inline void store_bytes(uint8_t* to, Floats a) {
+    a = smaller(larger(a, broadcast(-127.0f)), broadcast(127.0f));  // what is no number has no whole one either
     for (int i = 0; i < LANES; ++i) to[i] = static_cast<uint8_t>(static_cast<int32_t>(a[i]) + 128);
 }
 
