@@ -114,7 +114,7 @@ class CrossEncoder(Model):
         limit = only(processor_kwargs, "processor_kwargs", ("model_max_length",))
         if (limit := max_length or limit) is not None:
             self.max_seq_length = limit
-        self._activation_fn = activation_fn  # without one, made when it is first wanted: that takes torch
+        self._activation_fn = activation_fn
         self._stored_activation = checkpoint.activation
         self._template: PairTemplate | None = None
 
@@ -165,18 +165,18 @@ class CrossEncoder(Model):
             show_progress_bar = logger.isEnabledFor(logging.INFO)
         prompt = self._resolved_prompt(prompt, prompt_name)
         logits = self._logits(pairs, prompt, Batching(token_budget, batch_size, show_progress_bar, "Scoring"))
-        in_numpy = activation_in_numpy(self._stored_activation, self.num_labels)
-        if activation_fn or self._activation_fn or in_numpy is None or convert_to_tensor or not convert_to_numpy:
-            with extra("torch", "an activation of your own, or tensors,"):
+        scores = self._scores(logits, activation_fn or self._activation_fn)
+        if self.num_labels == 1:
+            scores = scores.squeeze(-1)
+        elif apply_softmax and len(pairs):
+            scores = softmax(scores)
+        rows: Any = scores if len(pairs) else np.empty(0, dtype=np.float32)
+        if convert_to_tensor or not convert_to_numpy:
+            with extra("torch", "predict that gives tensors"):
                 import torch
-            scores = (activation_fn or self.activation_fn)(torch.from_numpy(logits))
-            scores = self._shaped(scores, apply_softmax, lambda rows: rows.softmax(-1))
-            rows = scores.to(self.device) if convert_to_tensor else scores.numpy() if convert_to_numpy else list(scores)
-        else:
-            with np.errstate(over="ignore"):  # a sigmoid of a very negative number is 0
-                rows = self._shaped(in_numpy(logits), apply_softmax, softmax)
-        if convert_to_numpy and not convert_to_tensor and not len(pairs):
-            rows = np.empty(0, dtype=np.float32)
+
+            tensor = torch.from_numpy(scores)
+            rows = tensor.to(self.device) if convert_to_tensor else list(tensor)
         return rows[0] if is_single else rows
 
     @with_older_names(OLDER_NAMES_IN_PREDICT)
@@ -259,9 +259,7 @@ class CrossEncoder(Model):
     @property
     def activation_fn(self) -> Callable[[Any], Any]:
         """What makes scores of the last layer's numbers: a torch module, or any function of a tensor."""
-        if self._activation_fn is None:
-            self._activation_fn = activation_of(self._stored_activation, self.num_labels)
-        return self._activation_fn
+        return self._activation_fn or activation_of(self._stored_activation, self.num_labels)
 
     @activation_fn.setter
     def activation_fn(self, function: Callable[[Any], Any]) -> None:
@@ -354,11 +352,17 @@ class CrossEncoder(Model):
 
     # Inside
 
-    def _shaped(self, scores: Any, apply_softmax: bool | None, softmax: Callable[[Any], Any]) -> Any:
-        """(pairs, labels) → (pairs,) with one label; with several, probabilities where they are wanted."""
-        if self.num_labels == 1:
-            return scores.squeeze(-1)
-        return softmax(scores) if apply_softmax and len(scores) else scores
+    def _scores(self, logits: NDArray[np.float32], activation_fn: Callable[[Any], Any] | None) -> NDArray[np.float32]:
+        """(pairs, labels) → (pairs, labels), by a function of tensors or else by the checkpoint's activation."""
+        in_numpy = None if activation_fn else activation_in_numpy(self._stored_activation, self.num_labels)
+        if in_numpy is not None:
+            with np.errstate(over="ignore"):  # a sigmoid of a very negative number is 0
+                return np.asarray(in_numpy(logits), dtype=np.float32)
+        with extra("torch", "an activation that is a torch module"):
+            import torch
+
+        scores: NDArray[np.float32] = (activation_fn or self.activation_fn)(torch.from_numpy(logits)).numpy()
+        return scores
 
     @property
     def _source(self) -> models.Transformer:
