@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from likewise import SentenceTransformer, models
+from likewise.engine import native as native_engine
 from likewise.engine import torch as torch_engine
 from likewise.files import read_rows
 from likewise.models.pooling import POOLING_MODES
@@ -532,24 +533,28 @@ def test_encoding_during_training_has_no_dropout(tiny_folder: Path) -> None:
 # What computes
 
 
-def test_int8_is_refused_until_there_is_an_engine_for_it(tiny_folder: Path) -> None:
-    for dtype in ("int8", torch.int8):
-        with pytest.raises(ValueError, match="needs the native engine"):
-            SentenceTransformer(tiny_folder, dtype=dtype)
-    with pytest.raises(ValueError, match="'float8' is not known; use one of auto, float32, bfloat16, float16"):
+def test_a_dtype_that_no_engine_has_is_refused(tiny_folder: Path) -> None:
+    assert SentenceTransformer(tiny_folder, dtype=torch.int8, device="cpu").dtype == "int8"
+    with pytest.raises(ValueError, match="'float8' is not known; use one of auto, float32, bfloat16, float16, int8"):
         SentenceTransformer(tiny_folder, dtype="float8")
 
 
 @pytest.mark.parametrize(("native", "dtype"), [(True, "bfloat16"), (False, "float32")])
+@pytest.mark.parametrize("engine", ["native", "torch"])
 def test_auto_is_bfloat16_where_the_processor_has_it(
-    native: bool, dtype: str, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+    engine: Literal["native", "torch"],
+    native: bool,
+    dtype: str,
+    tiny_folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(torch_engine, "has_native_bfloat16", lambda: native)
-    model = SentenceTransformer(tiny_folder, device="cpu")
+    monkeypatch.setattr(native_engine, "is_native", lambda instructions, dtype: native)
+    model = SentenceTransformer(tiny_folder, device="cpu", engine=engine)
     assert "dtype auto" in repr(model)
     model.encode("rain")
     assert model.dtype == model.description.dtype == dtype
-    assert f"torch in {dtype} on cpu" in repr(model)
+    assert f"{engine} in {dtype} on cpu" in repr(model)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
@@ -598,7 +603,7 @@ def test_the_description_tells_what_a_model_is(minilm: SentenceTransformer, mini
     assert (description.pooling, description.similarity) == ("mean", "cosine")
     assert (description.dimension, description.max_seq_length, description.parameters) == (384, 256, 22_565_376)
     assert (description.checkpoint_dtype, description.dtype) == ("float32", "float32")
-    assert (description.engine, description.device) == ("torch", "cpu")
+    assert (description.engine, description.device) == ("native", "cpu")
 
 
 # Length, batches, progress

@@ -122,7 +122,7 @@ def test_a_recipe_gives_a_model_and_its_score(
     scores = imported(recipe).main([*given, "--output", str(tmp_path / "model")])
     assert math.isfinite(scores[SCORE[recipe]])
 
-    loaded = SentenceTransformer(tmp_path / "model", dtype="float32", device="cpu")
+    loaded = SentenceTransformer(tmp_path / "model", dtype="float32", device="cpu", engine="torch")
     tasks, name = imported("data_sets"), SCORE[recipe].removeprefix("eval_")
     if recipe == "triplets":
         evaluator = imported("triplets").evaluator(tasks.section_triplets(data, "test"), "test")

@@ -52,7 +52,7 @@ def test_several_objectives_take_turns(model: SentenceTransformer, tmp_path: Pat
     assert not torch.equal(own, head.classifier.weight)
     assert any(not torch.equal(before[name], weight) for name, weight in weights(model).items())
     saved = SentenceTransformer(tmp_path / "output", device="cpu", dtype="float32")
-    np.testing.assert_array_equal(saved.encode(["rain"]), model.encode(["rain"]))
+    np.testing.assert_allclose(saved.encode(["rain"]), model.encode(["rain"]), atol=1e-5)
 
 
 def test_a_scheduler_that_there_is_not(model: SentenceTransformer) -> None:

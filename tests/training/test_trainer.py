@@ -152,7 +152,7 @@ def test_a_shown_checkpoint_is_a_model(model: SentenceTransformer, tmp_path: Pat
     args = arguments(tmp_path, save_strategy="epoch")
     SentenceTransformerTrainer(model, args, scored_pairs(8), loss=CosineSimilarityLoss(model)).train()
     loaded = SentenceTransformer(tmp_path / "checkpoint-2", dtype="float32", device="cpu")
-    np.testing.assert_array_equal(loaded.encode(["a kettle"]), model.encode(["a kettle"]))
+    np.testing.assert_allclose(loaded.encode(["a kettle"]), model.encode(["a kettle"]), atol=1e-5)
 
 
 def test_the_best_model_is_kept_and_loaded(model: SentenceTransformer, tmp_path: Path) -> None:
