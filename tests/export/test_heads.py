@@ -8,9 +8,9 @@ import pytest
 from torch import nn
 
 from likewise import models
+from likewise.checkpoint.activations import CLASSES
 from likewise.export.activations import ACTIVATIONS
 from likewise.network.heads import ACTIVATIONS as OURS
-from likewise.network.heads import TANH_GELU
 from tests.export.graphs import assert_close, exported
 from tests.tiny_checkpoints import tiny_encoder
 
@@ -56,7 +56,7 @@ def test_every_activation_is_inside(activation: type[nn.Module], encoder: Path, 
 
 
 def test_the_same_activations_are_known_as_in_the_network() -> None:
-    assert set(ACTIVATIONS) == {name.lower() for name in (*OURS, *TANH_GELU)}
+    assert set(ACTIVATIONS) == {name.lower() for name in (*OURS, *CLASSES)}
 
 
 @pytest.mark.parametrize("heads", [[], [models.Normalize()]], ids=["plain", "normalised"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -259,7 +260,7 @@ class CrossEncoder(Model):
     @property
     def activation_fn(self) -> Callable[[Any], Any]:
         """What makes scores of the last layer's numbers: a torch module, or any function of a tensor."""
-        return self._activation_fn or activation_of(self._stored_activation, self.num_labels)
+        return self._activation_fn or self._own_activation
 
     @activation_fn.setter
     def activation_fn(self, function: Callable[[Any], Any]) -> None:
@@ -352,6 +353,11 @@ class CrossEncoder(Model):
 
     # Inside
 
+    @cached_property
+    def _own_activation(self) -> Callable[[Any], Any]:
+        """What the checkpoint names, made when it is first wanted: that takes torch."""
+        return activation_of(self._stored_activation, self.num_labels)
+
     def _scores(self, logits: NDArray[np.float32], activation_fn: Callable[[Any], Any] | None) -> NDArray[np.float32]:
         """(pairs, labels) → (pairs, labels), by a function of tensors or else by the checkpoint's activation."""
         in_numpy = None if activation_fn else activation_in_numpy(self._stored_activation, self.num_labels)
@@ -361,7 +367,7 @@ class CrossEncoder(Model):
         with extra("torch", "an activation that is a torch module"):
             import torch
 
-        scores: NDArray[np.float32] = (activation_fn or self.activation_fn)(torch.from_numpy(logits)).numpy()
+        scores: NDArray[np.float32] = (activation_fn or self._own_activation)(torch.from_numpy(logits)).detach().numpy()
         return scores
 
     @property

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 
 import numpy as np
 from numpy.typing import NDArray
 
-from likewise.checkpoint.names import with_projections_joined
-from likewise.engine.kernel_encoder import Precision, kernel_encoder
+from likewise.engine.kernel_encoder import Precision, joined_arrays, kernel_encoder
 from likewise.engine.library import LAYER_PRODUCTS
 from likewise.models import Transformer
 
@@ -24,22 +22,23 @@ def calibration_texts() -> tuple[str, ...]:
     return tuple((files("likewise.engine") / "calibration.txt").read_text(encoding="utf-8").splitlines())
 
 
-def input_scales(
-    transformer: Transformer, instructions: str, texts: Sequence[str] | None = None
-) -> dict[tuple[int, str], NDArray[np.float32]]:
+def input_scales(transformer: Transformer, instructions: str) -> dict[tuple[int, str], NDArray[np.float32]]:
     """For each product what its inputs are multiplied by, (inputs,): SmoothQuant (Xiao et al. 2023, equation 4).
 
     An input that becomes large is made smaller and its weights larger, so that rounding to 8 bits, which follows the
-    largest input of a token, costs the others less. How large they become is observed on ``texts``.
+    largest input of a token, costs the others less. How large they become is observed on texts
+    that ship with the package.
     """
     encoder = kernel_encoder(transformer, Precision("float32", "float32"), instructions)
     settings = encoder.settings
     widest = max(settings.hidden, settings.intermediate)
     largest = np.zeros((settings.layers, len(LAYER_PRODUCTS), widest), dtype=np.float32)
-    encoder.encode(transformer.tokenize(texts or calibration_texts()), ["mean"], largest)
-    arrays = with_projections_joined(transformer.arrays)
+    encoder.encode(transformer.tokenize(calibration_texts()), ["mean"], largest)
+    arrays = joined_arrays(transformer)
     return {
-        (layer, product): smoothing(largest[layer, place], _largest_weights(arrays, layer, product))
+        (layer, product): smoothing(
+            largest[layer, place], np.abs(arrays[f"layers.{layer}.{product}.weight"]).max(axis=0)
+        )
         for layer in range(settings.layers)
         for place, product in enumerate(LAYER_PRODUCTS)
     }
@@ -50,12 +49,3 @@ def smoothing(largest_inputs: NDArray[np.float32], largest_weights: NDArray[np.f
     inputs = np.maximum(largest_inputs[: len(largest_weights)], SMALLEST) ** STRENGTH
     weights = np.maximum(largest_weights, SMALLEST) ** (1 - STRENGTH)
     return np.ascontiguousarray(weights / inputs, dtype=np.float32)
-
-
-def _largest_weights(arrays: Mapping[str, NDArray[np.floating]], layer: int, product: str) -> NDArray[np.float32]:
-    """max|w| over the outputs, (inputs,)."""
-    names = [f"layers.{layer}.{product}.weight"]
-    if product == "expand":
-        names.append(f"layers.{layer}.gate.weight")
-    found = [np.abs(arrays[name]).max(axis=0) for name in names if name in arrays]
-    return np.maximum.reduce(found).astype(np.float32)

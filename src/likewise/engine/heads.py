@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from likewise import models
+from likewise.checkpoint.activations import activation_class
 from likewise.similarity import normalize_embeddings
 
 Vectors = NDArray[np.float32]
@@ -27,20 +28,18 @@ ACTIVATIONS: dict[str, Callable[[Vectors], Any]] = {  # the classes of torch.nn
 }
 
 
-CLASSIFIER_ACTIVATIONS = {"gelu": "GELU", "relu": "ReLU", "silu": "SiLU", "swish": "SiLU", "tanh": "Tanh"}
-
 Multiply = Callable[[Vectors], Vectors]  # (texts, inputs) → (texts, outputs)
 Product = Callable[[NDArray[Any], NDArray[Any] | None], Multiply]  # weight (outputs, inputs), bias (outputs,)
 
 
 def is_known(head: models.Head) -> bool:
     """Whether ``finisher`` computes the head."""
-    return not isinstance(head, models.Dense) or _activation_name(head) in ACTIVATIONS
+    return not isinstance(head, models.Dense) or activation_class(str(head.activation_function)) in ACTIVATIONS
 
 
 def knows_classifier(classifier: models.ClassificationHead) -> bool:
     """Whether ``finisher`` computes a cross-encoder's head."""
-    return classifier.settings.activation in CLASSIFIER_ACTIVATIONS
+    return activation_class(classifier.settings.activation) in ACTIVATIONS
 
 
 def by_numpy(weight: NDArray[Any], bias: NDArray[Any] | None) -> Multiply:
@@ -72,7 +71,7 @@ def step(head: models.Head, product: Product = by_numpy) -> Multiply:
     if isinstance(head, models.LayerNorm):  # torch's own epsilon
         return lambda vectors: _normalized(vectors, 1e-5, head.arrays["norm.weight"], head.arrays["norm.bias"])
     multiply = product(head.arrays["linear.weight"], head.arrays["linear.bias"] if head.bias else None)
-    activation = ACTIVATIONS[_activation_name(head)]
+    activation = ACTIVATIONS[activation_class(str(head.activation_function))]
     stored = head.arrays.get("residual.weight")
     residual = None if stored is None else product(stored, None)
 
@@ -91,7 +90,7 @@ def _classifier(head: models.ClassificationHead, product: Product) -> Multiply:
     settings, arrays = head.settings, head.arrays
     dense = product(arrays["dense.weight"], arrays.get("dense.bias"))
     out = product(arrays["out.weight"], arrays["out.bias"])
-    activation = ACTIVATIONS[CLASSIFIER_ACTIVATIONS[settings.activation]]
+    activation = ACTIVATIONS[activation_class(settings.activation)]
 
     def scores(vectors: Vectors) -> Vectors:
         vectors = np.asarray(activation(dense(vectors)), dtype=np.float32)
@@ -107,7 +106,3 @@ def _normalized(vectors: Vectors, epsilon: float, weight: NDArray[Any], bias: An
     centred = vectors - vectors.mean(axis=1, keepdims=True)
     scaled = centred / np.sqrt((centred**2).mean(axis=1, keepdims=True) + np.float32(epsilon))
     return np.asarray(scaled * weight + bias, dtype=np.float32)
-
-
-def _activation_name(head: models.Dense) -> str:
-    return str(head.activation_function).rpartition(".")[2]

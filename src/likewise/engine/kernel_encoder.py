@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from likewise.checkpoint.activations import activation_class
 from likewise.checkpoint.arrays import check_shapes
 from likewise.checkpoint.distance_buckets import distance_buckets
 from likewise.checkpoint.encoder_settings import BertSettings, EncoderSettings
@@ -20,14 +21,6 @@ from likewise.models import Transformer
 
 Arrays = Mapping[str, NDArray[Any]]
 KnownSettings = BertSettings | ModernBertSettings | NomicBertSettings
-
-ACTIVATION_NAMES = {  # in config.json → in the kernels
-    **dict.fromkeys(("gelu", "gelu_python", "GELU"), "gelu"),
-    **dict.fromkeys(("gelu_new", "gelu_fast", "gelu_pytorch_tanh"), "tanh gelu"),
-    **dict.fromkeys(("relu", "ReLU"), "relu"),
-    **dict.fromkeys(("silu", "swish", "SiLU"), "silu"),
-    "Sigmoid": "Sigmoid",
-}
 
 
 @dataclass(frozen=True)
@@ -48,7 +41,7 @@ def not_known(settings: EncoderSettings) -> str | None:
     """What of an encoder the kernels do not compute; None where they compute all of it."""
     if not isinstance(settings, KnownSettings):
         return f"the architecture {settings.model_type}"
-    if settings.activation not in ACTIVATION_NAMES:
+    if activation_class(settings.activation) not in ACTIVATIONS:
         return f"the activation function {settings.activation}"
     return None
 
@@ -61,10 +54,17 @@ def kernel_encoder(transformer: Transformer, precision: Precision, instructions:
     """
     origin = transformer.stored.origin
     with about(origin):
-        arrays = with_projections_joined(transformer.arrays)
-        if isinstance(transformer.settings, NomicBertSettings):
-            arrays = _with_gates_joined(arrays)
-        return _filled(transformer.settings, arrays, precision, instructions, str(origin))
+        return _filled(transformer.settings, joined_arrays(transformer), precision, instructions, str(origin))
+
+
+def joined_arrays(transformer: Transformer) -> Arrays:
+    """The arrays of ``transformer``, those of products that are computed as one joined.
+
+    Raises:
+        ValueError: One of several that belong together is missing, or their shapes differ.
+    """
+    arrays = with_projections_joined(transformer.arrays)
+    return _with_gates_joined(arrays) if isinstance(transformer.settings, NomicBertSettings) else arrays
 
 
 def _filled(settings: EncoderSettings, arrays: Arrays, precision: Precision, instructions: str, origin: str) -> Encoder:
@@ -110,7 +110,7 @@ def _settings(settings: KnownSettings) -> Settings:
         intermediate=settings.intermediate,
         longest=settings.longest,
         padding_id=settings.padding_id,
-        activation=ACTIVATIONS[ACTIVATION_NAMES[settings.activation]],
+        activation=ACTIVATIONS[activation_class(settings.activation)],
         is_gated=not isinstance(settings, BertSettings),
         norm_epsilon=settings.norm_epsilon,
     )

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import likewise.engine
+from likewise.checkpoint.activations import TANH_GELU
 from likewise.tokens import TokenBatch
 
 VERSION = 1  # of the interface, as kernels/interface.h has it
@@ -21,7 +22,7 @@ NAMES = ("liblikewise_kernels.so", "liblikewise_kernels.dylib", "likewise_kernel
 ERROR_SIZE = 256
 DTYPES = {"float32": 0, "bfloat16": 1, "int8": 2}
 MODES = {"cls": 0, "max": 1, "mean": 2, "mean_sqrt_len_tokens": 3, "weightedmean": 4, "lasttoken": 5, "tokens": 6}
-ACTIVATIONS = {"": 0, "gelu": 1, "tanh gelu": 2, "relu": 3, "silu": 4, "Sigmoid": 5}
+ACTIVATIONS = {"GELU": 1, TANH_GELU: 2, "ReLU": 3, "SiLU": 4, "Sigmoid": 5}
 ARRAYS = {  # the numbers of enum Part in kernels/interface.h
     "embeddings.tokens.weight": 0,
     "embeddings.positions.weight": 1,
@@ -146,12 +147,11 @@ class Encoder:
 
     def __init__(self, settings: Settings, instructions: str):
         self.settings = settings
-        self.instructions = instructions
         self._kept: list[NDArray[np.float32]] = []  # arrays that the kernels read where they are
-        self._error = ctypes.create_string_buffer(ERROR_SIZE)
-        self._handle = library().likewise_new(settings, instructions.encode(), self._error)
+        error = ctypes.create_string_buffer(ERROR_SIZE)
+        self._handle = library().likewise_new(settings, instructions.encode(), error)
         if not self._handle:
-            raise ValueError(self._error.value.decode())
+            raise ValueError(error.value.decode())
         weakref.finalize(self, library().likewise_delete, self._handle)
 
     def set_array(self, name: str, layer: int, values: NDArray[Any]) -> None:
@@ -162,9 +162,7 @@ class Encoder:
         """
         kept = np.ascontiguousarray(values, dtype=np.float32)
         self._kept.append(kept)
-        self._check(
-            library().likewise_set_array(self._handle, ARRAYS[name], layer, kept.ctypes.data, kept.size, self._error)
-        )
+        self._call("likewise_set_array", ARRAYS[name], layer, kept.ctypes.data, kept.size)
 
     def set_product(
         self,
@@ -184,17 +182,12 @@ class Encoder:
         """
         kept = np.ascontiguousarray(weight, dtype=np.float32)
         added = None if bias is None else np.ascontiguousarray(bias, dtype=np.float32)
-        self._check(
-            library().likewise_set_product(
-                *(self._handle, PRODUCTS[name], layer, DTYPES[dtype]),
-                *(kept.ctypes.data, _address(added), _address(input_scales)),
-                *(*kept.shape, self._error),
-            )
-        )
+        arrays = kept.ctypes.data, _address(added), _address(input_scales)
+        self._call("likewise_set_product", PRODUCTS[name], layer, DTYPES[dtype], *arrays, *kept.shape)
 
     def set_window(self, layer: int, window: int) -> None:
         """Let the tokens of a layer see ``window`` tokens to either side, and no others."""
-        self._check(library().likewise_set_window(self._handle, layer, window, self._error))
+        self._call("likewise_set_window", layer, window)
 
     def encode(
         self, batch: TokenBatch, modes: Sequence[str], largest: NDArray[np.float32] | None = None
@@ -215,15 +208,11 @@ class Encoder:
             for part in (batch.ids, batch.offsets, batch.prompt_lengths, batch.segments)
         ]
         ids, offsets, skipped, segments = parts
-        error = ctypes.create_string_buffer(ERROR_SIZE)  # of this call: others may run at once
-        self._check(
-            library().likewise_encode(
-                *(self._handle, _address(ids), tokens, _address(offsets), texts),
-                *(_address(skipped), _address(segments), _address(numbers), len(modes)),
-                *(vectors.ctypes.data, vectors.size, _address(largest), 0 if largest is None else largest.size),
-                error,
-            ),
-            error,
+        self._call(
+            "likewise_encode",
+            *(_address(ids), tokens, _address(offsets), texts),
+            *(_address(skipped), _address(segments), _address(numbers), len(modes)),
+            *(vectors.ctypes.data, vectors.size, _address(largest), 0 if largest is None else largest.size),
         )
         return vectors
 
@@ -235,18 +224,13 @@ class Encoder:
         """
         rows = np.ascontiguousarray(rows, dtype=np.float32)
         found = np.empty((len(rows), outputs), dtype=np.float32)
-        error = ctypes.create_string_buffer(ERROR_SIZE)
-        self._check(
-            library().likewise_multiply(
-                self._handle, head, rows.ctypes.data, len(rows), found.ctypes.data, found.size, error
-            ),
-            error,
-        )
+        self._call("likewise_multiply", head, rows.ctypes.data, len(rows), found.ctypes.data, found.size)
         return found
 
-    def _check(self, failed: int, error: Any = None) -> None:
-        if failed:
-            raise ValueError((self._error if error is None else error).value.decode())
+    def _call(self, function: str, *arguments: Any) -> None:
+        error = ctypes.create_string_buffer(ERROR_SIZE)  # of this call: others may run at once
+        if getattr(library(), function)(self._handle, *arguments, error):
+            raise ValueError(error.value.decode())
 
 
 def _address(array: NDArray[Any] | None) -> int | None:

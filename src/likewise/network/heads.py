@@ -3,21 +3,13 @@
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from likewise.checkpoint.activations import CLASSES, TANH_GELU, activation_class
 from likewise.checkpoint.values import shortened
 
-ACTIVATIONS: dict[str, type[nn.Module]] = {  # the names that config.json uses, and the classes of torch.nn
-    "gelu": nn.GELU,
-    "gelu_python": nn.GELU,
-    "relu": nn.ReLU,
-    "silu": nn.SiLU,
-    "swish": nn.SiLU,
-    "tanh": nn.Tanh,
-    "mish": nn.Mish,
-} | {
+ACTIVATIONS: dict[str, type[nn.Module]] = {
     kind.__name__: kind
     for kind in (nn.ELU, nn.GELU, nn.Identity, nn.LeakyReLU, nn.Mish, nn.ReLU, nn.SELU, nn.Sigmoid, nn.SiLU, nn.Tanh)
 }
-TANH_GELU = ("gelu_new", "gelu_fast", "gelu_pytorch_tanh")  # GELU by its approximation with tanh
 
 
 def activation_function(name: str) -> nn.Module:
@@ -26,13 +18,13 @@ def activation_function(name: str) -> nn.Module:
     Raises:
         ValueError: The name is not known.
     """
-    if name in TANH_GELU:
+    kind = activation_class(name)
+    if kind == TANH_GELU:
         return nn.GELU("tanh")
-    short = name.rpartition(".")[2]
-    if short not in ACTIVATIONS:
-        known = ", ".join(sorted(ACTIVATIONS))
+    if kind not in ACTIVATIONS:
+        known = ", ".join(sorted([*ACTIVATIONS, *(short for short, of in CLASSES.items() if of != TANH_GELU)]))
         raise ValueError(f"the activation function {shortened(name)} is not known; known are {known}")
-    return ACTIVATIONS[short]()
+    return ACTIVATIONS[kind]()
 
 
 class Dense(nn.Module):

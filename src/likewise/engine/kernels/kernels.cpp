@@ -26,34 +26,24 @@ inline void encode(const Encoder& encoder, const Batch& batch, const Pooling* mo
                    const Observed& observed, Allocate allocate) {
     const Settings& s = encoder.settings;
     const bool gives_tokens = mode_count == 1 && modes[0] == TOKENS;
-    int most_tokens = 0, longest = 0, most_texts = 0;
-    auto group_end = [&](int first) {
-        int last = first;
-        do {
-            ++last;
-        } while (last < batch.texts && batch.offsets[last + 1] - batch.offsets[first] <= GROUP_TOKENS);
-        return last;
-    };
-    for (int first = 0, last; first < batch.texts; first = last) {
-        last = group_end(first);
-        const int tokens = batch.offsets[last] - batch.offsets[first];
-        most_tokens = tokens > most_tokens ? tokens : most_tokens;
-        most_texts = last - first > most_texts ? last - first : most_texts;
-        for (int text = first; text < last; ++text) {
-            const int length = batch.offsets[text + 1] - batch.offsets[text];
-            longest = length > longest ? length : longest;
-        }
+    int longest = 0;
+    for (int text = 0; text < batch.texts; ++text) {
+        const int length = batch.offsets[text + 1] - batch.offsets[text];
+        longest = length > longest ? length : longest;
     }
+    const int most_of_a_group = longest > GROUP_TOKENS ? longest : GROUP_TOKENS, all = batch.offsets[batch.texts];
+    const int most_tokens = all < most_of_a_group ? all : most_of_a_group;
     Space space;
     const size_t bytes = lay_out(encoder, most_tokens, longest, nullptr, space);
-    char* memory = static_cast<char*>(allocate(bytes + sizeof(int) * most_texts));
+    char* memory = static_cast<char*>(allocate(bytes + sizeof(int) * batch.texts));
     lay_out(encoder, most_tokens, longest, memory, space);
     int* chosen = reinterpret_cast<int*>(memory + bytes);
     // Where the pooling reads one token, the last layer computes what that token needs.
     const bool reads_one = mode_count == 1 && (modes[0] == CLS || modes[0] == LAST_TOKEN) && s.layers > 0;
 
     for (int first = 0, last; first < batch.texts; first = last) {
-        last = group_end(first);
+        last = first + 1;
+        while (last < batch.texts && batch.offsets[last + 1] - batch.offsets[first] <= GROUP_TOKENS) ++last;
         const int start = batch.offsets[first], tokens = batch.offsets[last] - start;
         bool has_empty = false;
         for (int text = first; text < last; ++text) {

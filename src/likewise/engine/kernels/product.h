@@ -27,6 +27,21 @@ struct Operand {
     const float* scales;  // int8: (rows, blocks)
 };
 
+// A step of a product in float32; those of the other kinds of numbers are each instruction set's own.
+struct Float32Step {
+    static constexpr int GROUP = 1;
+    using Stored = float;
+    using Weight = float;
+    using Sum = Floats;
+    using Inputs = Floats;
+    using Weights = Floats;
+    static Sum zero() { return zeros(); }
+    static Inputs input(const Stored* from) { return broadcast(*from); }
+    static Weights weights(const Weight* from) { return load(from); }
+    static Sum step(Sum sum, Inputs inputs, Weights weights) { return multiply_add(inputs, weights, sum); }
+    static Floats floats(Sum sum) { return sum; }
+};
+
 // sums[m][v] = Σ of `groups` groups of inputs of M rows, by N vectors of outputs that follow each other.
 template <class Step, int M, int N>
 inline void tile(const typename Step::Stored* rows, size_t row_stride, const typename Step::Weight* weights,

@@ -56,21 +56,7 @@ inline __m512i four_bytes_everywhere(const Stored* from) {
     return _mm512_set1_epi32(bits);
 }
 
-// How a step of a product works: GROUP inputs at a time, of each of LANES outputs.
-struct Float32Step {
-    static constexpr int GROUP = 1;
-    using Stored = float;
-    using Weight = float;
-    using Sum = Floats;
-    using Inputs = Floats;
-    using Weights = Floats;
-    static Sum zero() { return zeros(); }
-    static Inputs input(const Stored* from) { return broadcast(*from); }
-    static Weights weights(const Weight* from) { return load(from); }
-    static Sum step(Sum sum, Inputs inputs, Weights weights) { return multiply_add(inputs, weights, sum); }
-    static Floats floats(Sum sum) { return sum; }
-};
-
+// How a step of a product works, beside Float32Step in product.h: GROUP inputs at a time, of each of LANES outputs.
 struct BFloat16Step {
     static constexpr int GROUP = 2;
     using Stored = uint16_t;

@@ -74,21 +74,7 @@ inline void store_bytes(uint8_t* to, Floats a) {
     for (int i = 0; i < LANES; ++i) to[i] = static_cast<uint8_t>(static_cast<int32_t>(a[i]) + 128);
 }
 
-// How a step of a product works: GROUP inputs at a time, of each of LANES outputs.
-struct Float32Step {
-    static constexpr int GROUP = 1;
-    using Stored = float;
-    using Weight = float;
-    using Sum = Floats;
-    using Inputs = Floats;
-    using Weights = Floats;
-    static Sum zero() { return zeros(); }
-    static Inputs input(const Stored* from) { return broadcast(*from); }
-    static Weights weights(const Weight* from) { return load(from); }
-    static Sum step(Sum sum, Inputs inputs, Weights weights) { return multiply_add(inputs, weights, sum); }
-    static Floats floats(Sum sum) { return sum; }
-};
-
+// How a step of a product works, beside Float32Step in product.h: GROUP inputs at a time, of each of LANES outputs.
 struct BFloat16Step {
     static constexpr int GROUP = 2;
     using Stored = uint16_t;
