@@ -11,10 +11,14 @@ from likewise import models
 from likewise.checkpoint.adapter import SETTINGS, WEIGHTS, Adapter
 from likewise.checkpoint.arrays import FLOATS
 from likewise.checkpoint.model_card import ModelFacts, Score, TrainingFacts, is_generated, model_card
+from likewise.checkpoint.model_files import encoder_folders
 from likewise.checkpoint.model_settings import ModelSettings
 from likewise.checkpoint.write import LAYOUTS, Layout, ModuleFiles, write_checkpoint
 from likewise.engine.adapters import adapter_of
+from likewise.engine.calibration import calibrate
 from likewise.engine.live import LiveModel
+from likewise.engine.native import unknown_to_kernels
+from likewise.engine.packed_weights import pack
 from likewise.files import whole_folder
 
 
@@ -27,25 +31,73 @@ class Card:
     scores: Sequence[Score] = ()
 
 
+@dataclass(frozen=True)
+class StoredForm:
+    """How weights are stored."""
+
+    # None: as the checkpoint has them, or in float32 once the network is the model. "int8": the same, to be computed in
+    # int8, with what the inputs of the products become with some texts beside them.
+    dtype: str | None = None
+    calibration: Sequence[str] = ()  # these texts, instead of those that ship with the package
+    packed: bool = False  # whether they also lie there as the kernels read them
+
+    def check(self, live: LiveModel) -> None:
+        """Check, before anything is written, that a model can be stored so.
+
+        Raises:
+            ValueError: There is no such dtype, texts are given for another one than int8, or the kernels, which alone
+                read what is to be written, do not compute the model.
+        """
+        if self.dtype is not None and self.dtype not in (*FLOATS, "int8"):
+            raise ValueError(f"weights cannot be stored in {self.dtype!r}; use one of {', '.join(FLOATS)}, int8")
+        if self.calibration and self.dtype != "int8":
+            raise ValueError(f'texts to calibrate with are for dtype="int8", not for dtype={self.dtype!r}')
+        if self.dtype == "int8" or self.packed:
+            asked = 'dtype="int8"' if self.dtype == "int8" else "packed=True"
+            sources = {
+                chain.source: unknown_to_kernels(chain)
+                for chain in live.routes.chains.values()
+                if isinstance(chain.source, models.Transformer)
+            }
+            if not sources:
+                raise ValueError(f"{asked} is for transformers, and the model has none")
+            for source, against in sources.items():
+                if source.is_merged:
+                    against = "the weights are an adapter's, which takes merge_adapters() first"
+                if against:
+                    raise ValueError(f"{asked} is for the native engine, but {against}")
+
+    @property
+    def weights(self) -> str | None:
+        """What the floats of the checkpoint are stored in; None: as they are."""
+        return None if self.dtype == "int8" else self.dtype
+
+    def add_files_of_kernels(self, folder: Path) -> None:
+        """Write what only the kernels read beside the weights of the model in ``folder``."""
+        for encoder in encoder_folders(folder):
+            if self.dtype == "int8":
+                calibrate(encoder, self.calibration)
+            if self.packed:
+                pack(encoder)
+
+
 def save_model(
     modules: Sequence[models.Module],
     live: LiveModel,
     settings: ModelSettings,
     path: str | os.PathLike[str],
     layout: Layout,
-    dtype: str | None,
+    form: StoredForm,
     card: Card | None,
 ) -> None:
     """Write the model into the folder ``path``, whole or not at all; without a ``card`` none is written.
 
-    Weights are stored in ``dtype``; without it as the checkpoint has them, or in float32 once the network is the model.
-
     Raises:
-        ValueError: There is no such layout or dtype.
+        ValueError: There is no such layout or dtype, or what ``form`` asks for is not to be had.
     """
     if layout not in LAYOUTS:
         raise ValueError(f"layout {layout!r} is not known; use one of {', '.join(map(repr, LAYOUTS))}")
-    check_dtype(dtype)
+    form.check(live)
 
     def files_of(module: models.Module) -> ModuleFiles:
         if isinstance(module, models.Router):
@@ -61,20 +113,11 @@ def save_model(
     written = list(map(files_of, modules))
     is_adapter = any(SETTINGS in files.json for files in written)
     with whole_folder(path, dropped=["config.json"] * is_adapter) as folder:
-        write_checkpoint(folder, written, _json(settings, layout), layout, dtype)
+        write_checkpoint(folder, written, _json(settings, layout), layout, form.weights)
+        form.add_files_of_kernels(folder)
         if card is not None and not has_own_card(path):
             facts = _facts(modules, live.routes, settings, card, Path(os.path.realpath(path)).name)
             (folder / "README.md").write_text(model_card(facts), encoding="utf-8")
-
-
-def check_dtype(dtype: str | None) -> None:
-    """Check what weights are to be stored in; None leaves them as they are.
-
-    Raises:
-        ValueError: There is no such dtype.
-    """
-    if dtype is not None and dtype not in FLOATS:
-        raise ValueError(f"weights cannot be stored in {dtype!r}; use one of {', '.join(FLOATS)}")
 
 
 def has_own_card(path: str | os.PathLike[str]) -> bool:

@@ -34,7 +34,7 @@ from likewise.engine.live import LiveModel
 from likewise.extras import extra
 from likewise.model import Model
 from likewise.models.reading import read_modules
-from likewise.saving import save_model
+from likewise.saving import StoredForm, save_model
 from likewise.similarity import SimilarityFunction, normalize_embeddings
 from likewise.tokens import TokenBatch, texts_of
 
@@ -346,6 +346,8 @@ class SentenceTransformer(Model):
         *,
         layout: Layout = "legacy",
         dtype: str | None = None,
+        calibration: Sequence[str] = (),
+        packed: bool = False,
         training: TrainingFacts | None = None,
         scores: Sequence[Score] | None = None,
     ) -> None:
@@ -356,17 +358,23 @@ class SentenceTransformer(Model):
         ("float32", "float16", "bfloat16"); without it as the checkpoint has them, or in float32 once the network is the
         model. What ``path`` held before is replaced; other files there stay.
 
+        ``dtype="int8"`` stores them as without it and puts beside them what the texts of ``calibration``, or texts that
+        ship with the package, make of the model: loaded again, it is computed in int8 by default. ``packed`` also keeps
+        the weights as the native engine reads them on machines like this one, which all processes then share in memory.
+
         The model card, README.md, calls the model ``model_name`` and tells what it was trained on (``training``, or the
         names ``train_datasets``) and its ``scores``; after a run, by default, the trainer's. One that somebody has
         written stays.
 
         Raises:
-            ValueError: There is no such layout or dtype, or ``safe_serialization`` is off.
+            ValueError: There is no such layout or dtype, the kernels do not compute a model that is to be stored for
+                them, or ``safe_serialization`` is off.
         """
         refuse_pickles(safe_serialization)
         settings = ModelSettings(self.prompts, self.default_prompt_name, self.similarity_fn_name, self.truncate_dim)
         card = self._card(model_name, train_datasets, training, scores) if create_model_card else None
-        save_model(self._modules, self._live, settings, path, layout, dtype, card)
+        form = StoredForm(dtype, calibration, packed)
+        save_model(self._modules, self._live, settings, path, layout, form, card)
 
     save = save_pretrained
 

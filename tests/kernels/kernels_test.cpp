@@ -7,6 +7,7 @@
 #include <cstring>
 #include <functional>
 #include <map>
+#include <memory>
 #include <random>
 #include <sstream>
 #include <string>
@@ -32,6 +33,11 @@ void expect(bool holds, const std::string& what) {
     if (holds) return;
     std::fprintf(stderr, "failed: %s (last error: %s)\n", what.c_str(), error);
     std::exit(1);
+}
+
+void refused(const std::string& what, int failed) {
+    expect(failed == 1 && std::strlen(error) > 10, "refused: " + what);
+    std::memset(error, 0, sizeof error);
 }
 
 std::vector<std::string> instruction_sets() {
@@ -130,7 +136,8 @@ void set_product(const Filled& to, std::mt19937& random, int32_t part, int32_t l
     const Floats bias = drawn_floats(random, outputs, 0.1f);
     const Floats scales = drawn_floats(random, inputs, 0.4f, 1.0f);
     const int failed = likewise_set_product(to.handle, part, layer, dtype, weight.data(), to.kind.norms_before ? nullptr : bias.data(),
-                                            to.kind.has_input_scales ? scales.data() : nullptr, outputs, inputs, error);
+                                            to.kind.has_input_scales && dtype == INT8 ? scales.data() : nullptr, outputs,
+                                            inputs, error);
     expect(!failed, to.kind.name + ": product " + std::to_string(part));
 }
 
@@ -313,7 +320,7 @@ void check_heads(const std::string& instructions) {
             const Floats weight = drawn_floats(random, size_t(outputs) * inputs, 1.0f), bias = drawn_floats(random, outputs, 1.0f);
             const Floats scales = drawn_floats(random, inputs, 0.4f, 1.0f);
             for (int variant = 0; variant < 4; ++variant) {
-                const bool has_bias = variant & 1, has_scales = variant & 2;
+                const bool has_bias = variant & 1, has_scales = variant & 2 && dtype == INT8;
                 const int32_t head = variant;  // set again for each size: the earlier one is released
                 expect(!likewise_set_product(encoder.handle, HEAD, head, dtype, weight.data(), has_bias ? bias.data() : nullptr,
                                              has_scales ? scales.data() : nullptr, outputs, inputs, error), "a head");
@@ -332,6 +339,60 @@ void check_heads(const std::string& instructions) {
                 }
             }
         }
+}
+
+// A product as it is packed, in memory of its own of exactly its size, as a mapped file gives it.
+struct Packed {
+    int64_t bytes = 0;
+    void* memory = nullptr;
+
+    Packed(Handle* handle, int32_t part, int32_t layer) {
+        const void* found = likewise_packed(handle, part, layer, &bytes);
+        expect(found != nullptr && bytes % 64 == 0, "a packed product");
+        expect(!posix_memalign(&memory, 64, bytes), "memory");
+        std::memcpy(memory, found, bytes);
+    }
+    Packed(const Packed&) = delete;
+    ~Packed() { std::free(memory); }
+};
+
+// An encoder of packed products computes the same bits as the one that packed them, which is gone.
+void check_packed(const Kind& kind, const std::string& instructions, int32_t dtype) {
+    const Settings& s = kind.settings;
+    const Texts texts = texts_of(s, {1, s.longest, 0, s.longest / 2});
+    const int32_t inner = s.is_gated ? 2 * s.intermediate : s.intermediate;
+    const int32_t shapes[][3] = {{QKV, 3 * s.hidden, s.hidden}, {ATTENTION_OUT, s.hidden, s.hidden},
+                                 {EXPAND, inner, s.hidden}, {CONTRACT, s.hidden, s.intermediate}};
+    std::vector<std::unique_ptr<Packed>> packed;
+    Filled mapped(kind, instructions);
+    fill(mapped, FLOAT32);
+    Floats expected;
+    {
+        Filled first(kind, instructions);
+        fill(first, dtype);
+        expected = encoded(first, texts, EVERY_POOLING, Given{});
+        for (int32_t layer = 0; layer < s.layers; ++layer)
+            for (const auto& shape : shapes) packed.push_back(std::make_unique<Packed>(first.handle, shape[0], layer));
+    }
+    size_t at = 0;
+    for (int32_t layer = 0; layer < s.layers; ++layer)
+        for (const auto& [part, outputs, inputs] : shapes) {
+            const Packed& product = *packed[at++];
+            auto set = [&](const void* memory, int64_t bytes, int32_t rows) {
+                return likewise_set_packed(mapped.handle, part, layer, dtype, memory, bytes, rows, inputs, error);
+            };
+            refused("a packed product of another size", set(product.memory, product.bytes - 64, outputs));
+            refused("a packed product of no size", set(product.memory, -1, outputs));
+            refused("a packed product of another shape", set(product.memory, product.bytes, outputs + 1));
+            refused("a packed product that lies askew", set(static_cast<char*>(product.memory) + 4, product.bytes, outputs));
+            refused("no packed product", set(nullptr, product.bytes, outputs));
+            expect(!set(product.memory, product.bytes, outputs), "a packed product");
+        }
+    expect(encoded(mapped, texts, EVERY_POOLING, Given{}) == expected, instructions + ", " + kind.name + ": the same bits, packed");
+    int64_t bytes = 0;
+    expect(!likewise_packed(nullptr, QKV, 0, &bytes) && !likewise_packed(mapped.handle, QKV, s.layers, &bytes) &&
+               !likewise_packed(mapped.handle, HEAD, 3, &bytes) && !likewise_packed(mapped.handle, 5, 0, &bytes),
+           "no packed product where there is none");
 }
 
 // Numbers that no model should have: the results mean nothing, but nothing may break.
@@ -353,11 +414,6 @@ void check_extremes(const std::string& instructions) {
 }
 
 // ---- What must be refused
-
-void refused(const std::string& what, int failed) {
-    expect(failed == 1 && std::strlen(error) > 10, "refused: " + what);
-    std::memset(error, 0, sizeof error);
-}
 
 void check_settings_refused() {
     const Settings fine = kinds()[1].settings;
@@ -416,6 +472,7 @@ void check_parts_refused(const Filled& encoder) {
     }
     for (int32_t dtype : {-1, 3, INT32_MAX})
         refused("a dtype", likewise_set_product(handle, HEAD, 0, dtype, one, nullptr, nullptr, 1, 1, error));
+    refused("scales without rounding", likewise_set_product(handle, HEAD, 0, FLOAT32, one, nullptr, one, 1, 1, error));
     refused("no weights", likewise_set_product(handle, HEAD, 0, FLOAT32, nullptr, nullptr, nullptr, 1, 1, error));
     refused("no encoder", likewise_set_product(nullptr, HEAD, 0, FLOAT32, one, nullptr, nullptr, 1, 1, error));
     refused("a window", likewise_set_window(handle, 0, -1, error));
@@ -552,6 +609,7 @@ int main(int count, char** arguments) {
                 check_batches(encoder, where);
                 check_observed(encoder, where);
                 check_nothing_to_do(encoder, where);
+                check_packed(kind, instructions, dtype);
             }
     if (in_threads) return 0;
     for (const std::string& instructions : instruction_sets()) {

@@ -30,6 +30,7 @@ WITH_PARTS = {"Router", "Asym"}  # their folder holds one folder for each part
 ROUTER_SETTINGS = ("router_config.json", "config.json")
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")  # the reader's order: one form of the weights is enough
 ADAPTER_WEIGHTS = ("adapter_model.safetensors", "adapter_model.bin")
+CALIBRATION = "int8_calibration.safetensors"  # of a model that was converted to int8
 SMALL_FILES = (".json", ".txt", ".model", ".spm", ".codes", ".jinja")  # settings, vocabularies, chat templates
 NOT_OF_THE_MODEL = ("*.index.json", "trainer_state.json", "*_results.json", "data_config.json", "requirements.txt")
 
@@ -56,7 +57,7 @@ def needed_files(files: Collection[str], folder: Path | None) -> list[str]:
         chosen = {name for name in names if name.endswith(SMALL_FILES)}
         chosen -= {name for name in chosen if any(fnmatch(name, pattern) for pattern in NOT_OF_THE_MODEL)}
         if path in with_weights:
-            chosen |= _weights(names, WEIGHTS) | _weights(names, ADAPTER_WEIGHTS)
+            chosen |= _weights(names, WEIGHTS) | _weights(names, ADAPTER_WEIGHTS) | (names & {CALIBRATION})
         if path == "":
             chosen |= names & {"README.md"}
         needed += [_joined(path, name) for name in sorted(chosen)]
@@ -85,6 +86,11 @@ def missing_files(folder: Path) -> list[str]:
             found = _weights(names, WEIGHTS) or _weights(names, ADAPTER_WEIGHTS)
             missing += [_joined(path, name) for name in (_missing_shards(module, found) if found else WEIGHTS[:1])]
     return missing
+
+
+def encoder_folders(folder: Path) -> list[Path]:
+    """The folders of the transformers of the model in ``folder``."""
+    return [folder / path for kind, path in _modules(folder) if kind in ENCODERS]
 
 
 def _modules(folder: Path) -> Iterator[tuple[str, str]]:

@@ -38,6 +38,7 @@ from likewise.engine import dtype_name
 from likewise.engine.live import LiveModel
 from likewise.extras import extra
 from likewise.model import Model
+from likewise.saving import StoredForm
 from likewise.tokens import TokenBatch, texts_of
 
 if TYPE_CHECKING:
@@ -326,17 +327,19 @@ class CrossEncoder(Model):
         safe_serialization: bool = True,
         *,
         dtype: str | None = None,
+        calibration: Sequence[str] = (),
+        packed: bool = False,
         training: TrainingFacts | None = None,
         scores: Sequence[Score] | None = None,
     ) -> None:
         """Write the model into the folder ``path``, whole or not at all, as every sentence-transformers reads it.
 
-        Transformers reads it too, and so do inference servers. Weights are stored in ``dtype``; without it as the
-        checkpoint has them, or in float32 once the network is the model. The other arguments are those of
+        Transformers reads it too, and so do inference servers. The arguments are those of
         ``SentenceTransformer.save_pretrained``.
 
         Raises:
-            ValueError: There is no such dtype, ``safe_serialization`` is off, or the activation is a function of your
+            ValueError: There is no such dtype, the kernels do not compute a model that is to be stored for them,
+                ``safe_serialization`` is off, or the activation is a function of your
                 own, which no file can hold.
         """
         refuse_pickles(safe_serialization)
@@ -347,7 +350,8 @@ class CrossEncoder(Model):
             activation_fn=stored_activation(self.activation_fn),
         )
         card = self._card(model_name, train_datasets, training, scores) if create_model_card else None
-        save_cross_encoder(self._chain, self._live, settings, path, dtype, card)
+        form = StoredForm(dtype, calibration, packed)
+        save_cross_encoder(self._chain, self._live, settings, path, form, card)
 
     save = save_pretrained
 

@@ -19,7 +19,7 @@ from likewise.cross_encoder.reading import SCORES
 from likewise.engine.live import LiveModel
 from likewise.files import whole_folder
 from likewise.models.logit_scorer import LOGITS
-from likewise.saving import Card, check_dtype, has_own_card
+from likewise.saving import Card, StoredForm, has_own_card
 
 
 def save_cross_encoder(
@@ -27,7 +27,7 @@ def save_cross_encoder(
     live: LiveModel,
     settings: ModelSettings,
     path: str | os.PathLike[str],
-    dtype: str | None,
+    form: StoredForm,
     card: Card | None,
 ) -> None:
     """Write the model into the folder ``path``, whole or not at all; without a ``card`` none is written.
@@ -35,9 +35,9 @@ def save_cross_encoder(
     The activation is written to all the places where a version of sentence-transformers looks for it.
 
     Raises:
-        ValueError: There is no such dtype.
+        ValueError: There is no such dtype, or what ``form`` asks for is not to be had.
     """
-    check_dtype(dtype)
+    form.check(live)
     written = _parts(chain, live)
     encoder = written[0]
     config = encoder.json["config.json"] | {
@@ -52,7 +52,8 @@ def save_cross_encoder(
         "default_prompt_name": settings.default_prompt_name,
     }
     with whole_folder(path) as folder:
-        write_checkpoint(folder, written, own, "6", dtype)
+        write_checkpoint(folder, written, own, "6", form.weights)
+        form.add_files_of_kernels(folder)
         if card is not None and not has_own_card(path):
             facts = _facts(chain, settings, card, Path(os.path.realpath(path)).name)
             (folder / "README.md").write_text(model_card(facts), encoding="utf-8")

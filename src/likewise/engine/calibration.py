@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from importlib.resources import files
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from likewise.engine.kernel_encoder import Precision, joined_arrays, kernel_encoder
-from likewise.engine.library import LAYER_PRODUCTS
+from likewise.checkpoint.arrays import check_shapes, read_arrays, write_arrays
+from likewise.checkpoint.model_files import CALIBRATION
+from likewise.engine.kernel_encoder import KnownSettings, Precision, joined_arrays, kernel_encoder, layer_products
+from likewise.engine.library import LAYER_PRODUCTS, instruction_set, is_native
 from likewise.models import Transformer
+
+LargestInputs = Mapping[str, NDArray[np.float32]]  # "layers.0.qkv" → the largest magnitude of each input, (inputs,)
 
 STRENGTH = 0.5  # of the smoothing: 0 leaves all to the weights, 1 to the inputs (Xiao et al. 2023, equation 4)
 SMALLEST = 1e-5
+TEXTS_AT_ONCE = 256
 
 
 @cache
@@ -22,30 +30,96 @@ def calibration_texts() -> tuple[str, ...]:
     return tuple((files("likewise.engine") / "calibration.txt").read_text(encoding="utf-8").splitlines())
 
 
-def input_scales(transformer: Transformer, instructions: str) -> dict[tuple[int, str], NDArray[np.float32]]:
-    """For each product what its inputs are multiplied by, (inputs,): SmoothQuant (Xiao et al. 2023, equation 4).
+def is_calibrated(transformer: Transformer) -> bool:
+    """Whether the checkpoint was converted to int8."""
+    return (transformer.location.folder / CALIBRATION).is_file()
 
-    An input that becomes large is made smaller and its weights larger, so that rounding to 8 bits, which follows the
-    largest input of a token, costs the others less. How large they become is observed on texts
-    that ship with the package.
+
+def dtype_of(transformer: Transformer, dtype: str, instructions: str) -> str:
+    """What "auto" means: int8 where the checkpoint was converted to it, bfloat16 where it is native, else float32."""
+    if dtype != "auto":
+        return dtype
+    if is_calibrated(transformer):
+        return "int8"
+    return "bfloat16" if is_native(instructions, "bfloat16") else "float32"
+
+
+def precision_of(transformer: Transformer, dtype: str, instructions: str) -> Precision:
+    """What each product of the encoder computes in where the model's dtype is ``dtype``.
+
+    Raises:
+        ValueError: What was observed when the model was converted does not fit it.
     """
+    precision = precision_without_scales(dtype, instructions)
+    if dtype != "int8":
+        return precision
+    largest = _stored(transformer) or observed(transformer, calibration_texts(), instructions)
+    return replace(precision, input_scales=input_scales(transformer, largest))
+
+
+def precision_without_scales(dtype: str, instructions: str) -> Precision:
+    """The same, but for what inputs are scaled by: for weights that are packed already."""
+    if dtype != "int8":
+        return Precision(dtype, dtype)
+    return Precision("int8", "bfloat16" if is_native(instructions, "bfloat16") else "float32")
+
+
+def calibrate(folder: Path, texts: Sequence[str]) -> None:
+    """Keep beside the encoder in ``folder`` how large the inputs of its products become with ``texts``."""
+    write_arrays(folder / CALIBRATION, observed(Transformer(folder), texts or calibration_texts(), instruction_set()))
+
+
+def observed(transformer: Transformer, texts: Sequence[str], instructions: str) -> LargestInputs:
+    """How large the inputs of each product become with ``texts``."""
     encoder = kernel_encoder(transformer, Precision("float32", "float32"), instructions)
     settings = encoder.settings
     widest = max(settings.hidden, settings.intermediate)
     largest = np.zeros((settings.layers, len(LAYER_PRODUCTS), widest), dtype=np.float32)
-    encoder.encode(transformer.tokenize(calibration_texts()), ["mean"], largest)
-    arrays = joined_arrays(transformer)
+    for start in range(0, len(texts), TEXTS_AT_ONCE):
+        encoder.encode(transformer.tokenize(texts[start : start + TEXTS_AT_ONCE]), ["mean"], largest)
     return {
-        (layer, product): smoothing(
-            largest[layer, place], np.abs(arrays[f"layers.{layer}.{product}.weight"]).max(axis=0)
-        )
-        for layer in range(settings.layers)
-        for place, product in enumerate(LAYER_PRODUCTS)
+        f"layers.{layer}.{product}": largest[layer, LAYER_PRODUCTS.index(product), : _inputs(transformer, product)]
+        for layer, product in layer_products(transformer.settings)
     }
+
+
+def input_scales(transformer: Transformer, largest: LargestInputs) -> dict[tuple[int, str], NDArray[np.float32]]:
+    """For each product what its inputs are multiplied by, (inputs,): SmoothQuant (Xiao et al. 2023, equation 4).
+
+    An input that becomes large is made smaller and its weights larger, so that rounding to 8 bits, which follows the
+    largest input of a token, costs the others less.
+    """
+    arrays = joined_arrays(transformer)
+    scales = {}
+    for name, inputs in largest.items():
+        _, layer, product = name.split(".")
+        scales[int(layer), product] = smoothing(inputs, np.abs(arrays[f"{name}.weight"]).max(axis=0))
+    return scales
 
 
 def smoothing(largest_inputs: NDArray[np.float32], largest_weights: NDArray[np.float32]) -> NDArray[np.float32]:
     """1 / (max|x|^strength / max|w|^(1 - strength)) for each input, (inputs,)."""
-    inputs = np.maximum(largest_inputs[: len(largest_weights)], SMALLEST) ** STRENGTH
+    inputs = np.maximum(largest_inputs, SMALLEST) ** STRENGTH
     weights = np.maximum(largest_weights, SMALLEST) ** (1 - STRENGTH)
     return np.ascontiguousarray(weights / inputs, dtype=np.float32)
+
+
+def _stored(transformer: Transformer) -> LargestInputs | None:
+    """What was observed when the model was converted; None where it was not."""
+    if not is_calibrated(transformer):
+        return None
+    file = transformer.location.folder / CALIBRATION
+    largest = read_arrays(file.parent, (file.stem, file.stem))
+    widths = {
+        f"layers.{layer}.{product}": _inputs(transformer, product)
+        for layer, product in layer_products(transformer.settings)
+    }
+    check_shapes(largest, {name: (width,) for name, width in widths.items()}, file)
+    return {name: np.nan_to_num(largest[name].astype(np.float32)) for name in widths}
+
+
+def _inputs(transformer: Transformer, product: str) -> int:
+    """How many inputs one of LAYER_PRODUCTS has."""
+    settings = transformer.settings
+    assert isinstance(settings, KnownSettings)
+    return settings.intermediate if product == "contract" else settings.hidden

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import product
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from likewise.checkpoint.activations import activation_class
-from likewise.checkpoint.arrays import check_shapes
+from likewise.checkpoint.arrays import NamedArrays, check_shapes
 from likewise.checkpoint.distance_buckets import distance_buckets
 from likewise.checkpoint.encoder_settings import BertSettings, EncoderSettings
 from likewise.checkpoint.names import with_projections_joined
@@ -46,15 +47,49 @@ def not_known(settings: EncoderSettings) -> str | None:
     return None
 
 
-def kernel_encoder(transformer: Transformer, precision: Precision, instructions: str) -> Encoder:
+def kernel_encoder(
+    transformer: Transformer,
+    precision: Precision,
+    instructions: str,
+    packed: NamedArrays | None = None,
+) -> Encoder:
     """The encoder of ``transformer``, its products packed for an instruction set.
+
+    ``packed`` holds the products of the layers as they were packed before, "layers.0.qkv": their weights are not read.
 
     Raises:
         ValueError: An array is missing or has the wrong shape.
     """
-    origin = transformer.stored.origin
+    settings, origin = transformer.settings, transformer.stored.origin
+    assert isinstance(settings, KnownSettings)
     with about(origin):
-        return _filled(transformer.settings, joined_arrays(transformer), precision, instructions, str(origin))
+        shapes = dict(_shapes(settings))
+        arrays: Arrays = transformer.arrays if packed is not None else joined_arrays(transformer)
+        read = shapes if packed is None else {name: shapes[name] for name in shapes if not _is_of_layer_product(name)}
+        check_shapes(arrays, read, str(origin))
+        encoder = Encoder(_settings(settings), instructions)
+        _set_around_layers(encoder, settings, arrays)
+        _set_norms(encoder, settings, arrays)
+        for layer, kind in layer_products(settings) if packed is None else ():
+            name, dtype = f"layers.{layer}.{kind}", precision.of(kind)
+            scales = precision.input_scales.get((layer, kind)) if dtype == "int8" else None
+            weight, bias = arrays[f"{name}.weight"], arrays.get(f"{name}.bias")
+            encoder.set_product(kind, layer, dtype, weight, bias, scales)
+    if packed is not None:
+        with about(packed.origin):
+            for layer, kind in layer_products(settings):
+                name = f"layers.{layer}.{kind}"
+                if name not in packed:
+                    raise ValueError(f"{name} is missing")
+                rows, columns = shapes[f"{name}.weight"]
+                encoder.set_packed(kind, layer, precision.of(kind), packed[name], (rows, columns))
+    return encoder
+
+
+def layer_products(settings: EncoderSettings) -> Iterator[tuple[int, str]]:
+    """Each product of each layer."""
+    assert isinstance(settings, KnownSettings)
+    return product(range(settings.layers), LAYER_PRODUCTS)
 
 
 def joined_arrays(transformer: Transformer) -> Arrays:
@@ -67,10 +102,12 @@ def joined_arrays(transformer: Transformer) -> Arrays:
     return _with_gates_joined(arrays) if isinstance(transformer.settings, NomicBertSettings) else arrays
 
 
-def _filled(settings: EncoderSettings, arrays: Arrays, precision: Precision, instructions: str, origin: str) -> Encoder:
-    assert isinstance(settings, KnownSettings)
-    check_shapes(arrays, dict(_shapes(settings)), origin)
-    encoder = Encoder(_settings(settings), instructions)
+def _is_of_layer_product(name: str) -> bool:
+    return name.startswith("layers.") and name.split(".")[2] in LAYER_PRODUCTS
+
+
+def _set_around_layers(encoder: Encoder, settings: KnownSettings, arrays: Arrays) -> None:
+    """The embeddings, and what knows of distances."""
     for name in ("tokens.weight", "positions.weight", "segments.weight", "norm.weight", "norm.bias"):
         if (stored := arrays.get(f"embeddings.{name}")) is not None:
             encoder.set_array(f"embeddings.{name}", -1, stored)
@@ -82,18 +119,15 @@ def _filled(settings: EncoderSettings, arrays: Arrays, precision: Precision, ins
             encoder.set_array("distance_bias", -1, _distance_bias(settings, arrays["relative_bias.weight"]))
     else:
         _set_rotations(encoder, settings)
-    if isinstance(settings, ModernBertSettings):
+
+
+def _set_norms(encoder: Encoder, settings: KnownSettings, arrays: Arrays) -> None:
+    is_modern = isinstance(settings, ModernBertSettings)
+    if is_modern:
         _set_norm(encoder, arrays, "norm", "last_norm", -1)
-    norms = MODERNBERT_NORMS if isinstance(settings, ModernBertSettings) else BERT_NORMS
     for layer in range(settings.layers):
-        for theirs, ours in norms.items():
+        for theirs, ours in (MODERNBERT_NORMS if is_modern else BERT_NORMS).items():
             _set_norm(encoder, arrays, f"layers.{layer}.{theirs}", ours, layer)
-        for product in LAYER_PRODUCTS:
-            name = f"layers.{layer}.{product}"
-            scales = precision.input_scales.get((layer, product))
-            weight, bias = arrays[f"{name}.weight"], arrays.get(f"{name}.bias")
-            encoder.set_product(product, layer, precision.of(product), weight, bias, scales)
-    return encoder
 
 
 BERT_NORMS = {"attention_norm": "after_attention", "output_norm": "after_feed_forward"}

@@ -17,7 +17,7 @@ import likewise.engine
 from likewise.checkpoint.activations import TANH_GELU
 from likewise.tokens import TokenBatch
 
-VERSION = 1  # of the interface, as kernels/interface.h has it
+VERSION = 2  # of the interface, as kernels/interface.h has it
 NAMES = ("liblikewise_kernels.so", "liblikewise_kernels.dylib", "likewise_kernels.dll")
 ERROR_SIZE = 256
 DTYPES = {"float32": 0, "bfloat16": 1, "int8": 2}
@@ -99,6 +99,9 @@ def library() -> ctypes.CDLL:
     loaded.likewise_delete.argtypes = [pointer]
     loaded.likewise_set_array.argtypes = [pointer, whole, whole, pointer, long, ctypes.c_char_p]
     loaded.likewise_set_product.argtypes = [pointer, *[whole] * 3, *[pointer] * 3, whole, whole, ctypes.c_char_p]
+    loaded.likewise_set_packed.argtypes = [pointer, *[whole] * 3, pointer, long, whole, whole, ctypes.c_char_p]
+    loaded.likewise_packed.argtypes = [pointer, whole, whole, ctypes.POINTER(long)]
+    loaded.likewise_packed.restype = pointer
     loaded.likewise_set_window.argtypes = [pointer, whole, whole, ctypes.c_char_p]
     loaded.likewise_encode.argtypes = [
         *(pointer, pointer, long, pointer, whole, pointer, pointer, pointer, whole),
@@ -147,7 +150,7 @@ class Encoder:
 
     def __init__(self, settings: Settings, instructions: str):
         self.settings = settings
-        self._kept: list[NDArray[np.float32]] = []  # arrays that the kernels read where they are
+        self._kept: list[NDArray[Any]] = []  # arrays that the kernels read where they are
         error = ctypes.create_string_buffer(ERROR_SIZE)
         self._handle = library().likewise_new(settings, instructions.encode(), error)
         if not self._handle:
@@ -175,15 +178,37 @@ class Encoder:
     ) -> None:
         """Give the encoder one of PRODUCTS: weight (outputs, inputs), bias (outputs,), and input_scales (inputs,).
 
-        Inputs are multiplied by ``input_scales`` before they are rounded, and the weights divided by them.
+        Inputs are multiplied by ``input_scales`` before they are rounded to int8, and the weights divided by them.
 
         Raises:
-            ValueError: It has another shape.
+            ValueError: It has another shape, or scales in another dtype than int8.
         """
         kept = np.ascontiguousarray(weight, dtype=np.float32)
         added = None if bias is None else np.ascontiguousarray(bias, dtype=np.float32)
         arrays = kept.ctypes.data, _address(added), _address(input_scales)
         self._call("likewise_set_product", PRODUCTS[name], layer, DTYPES[dtype], *arrays, *kept.shape)
+
+    def set_packed(self, name: str, layer: int, dtype: str, packed: NDArray[np.uint8], shape: tuple[int, int]) -> None:
+        """Give the encoder one of PRODUCTS as ``packed`` gave it, read where it lies; its weight has this ``shape``.
+
+        Raises:
+            ValueError: It has another size or lies where it cannot be read.
+        """
+        self._kept.append(packed)
+        place = PRODUCTS[name], layer, DTYPES[dtype]
+        self._call("likewise_set_packed", *place, packed.ctypes.data, packed.size, *shape)
+
+    def packed(self, name: str, layer: int) -> NDArray[np.uint8]:
+        """One of PRODUCTS, which was set, as this instruction set packs it: a copy, (bytes,).
+
+        Raises:
+            ValueError: It was not set.
+        """
+        size = ctypes.c_int64()
+        address = library().likewise_packed(self._handle, PRODUCTS[name], layer, size)
+        if not address:
+            raise ValueError(f"the encoder has no product {name} in layer {layer}")
+        return np.frombuffer(ctypes.string_at(address, size.value), dtype=np.uint8)
 
     def set_window(self, layer: int, window: int) -> None:
         """Let the tokens of a layer see ``window`` tokens to either side, and no others."""

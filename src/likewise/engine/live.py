@@ -139,7 +139,7 @@ class LiveModel:
         against = self._reason_against_native(chain)
         if against is None:
             engine = NativeEngine(chain, self.dtype, self.threads)
-            self.why[route] = f"{engine.instructions}, {engine.threads} threads"
+            self.why[route] = engine.note
             return engine
         self.why[route] = against
         if self.wanted == "native" or self.dtype == "int8":

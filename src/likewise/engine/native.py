@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from likewise import models
 from likewise.engine import heads
-from likewise.engine.calibration import input_scales
-from likewise.engine.kernel_encoder import Precision, kernel_encoder, not_known
-from likewise.engine.library import are_there, instruction_set, is_native
+from likewise.engine.calibration import dtype_of
+from likewise.engine.kernel_encoder import not_known
+from likewise.engine.library import are_there, instruction_set
+from likewise.engine.packed_weights import encoder_of
 from likewise.engine.processor import available_cores
 from likewise.engine.workers import in_threads
 from likewise.tokens import TokenBatch
@@ -24,10 +25,15 @@ TOKENS_TO_SPLIT = 256  # a single batch of fewer tokens is computed by one threa
 
 def reason_against(chain: models.Chain, dtype: str) -> str | None:
     """Why the kernels cannot compute the vectors of ``chain`` in ``dtype``; None where they can."""
-    if not are_there():
-        return "this installation has no kernels"
     if dtype == "float16":
         return "the kernels do not compute in float16"
+    return unknown_to_kernels(chain) or ("some of its weights are in no file" if chain.are_drawn_anew else None)
+
+
+def unknown_to_kernels(chain: models.Chain) -> str | None:
+    """Why the kernels cannot compute ``chain`` once all its weights are in files; None where they can."""
+    if not are_there():
+        return "this installation has no kernels"
     if not isinstance(chain.source, models.Transformer):
         return f"the kernels do not compute a {type(chain.source).__name__}"
     if what := not_known(chain.source.settings):
@@ -38,7 +44,7 @@ def reason_against(chain: models.Chain, dtype: str) -> str | None:
         return f"the kernels do not know {unknown[0]}"
     if chain.classifier is not None and not heads.knows_classifier(chain.classifier):
         return f"the kernels do not know the activation of {chain.classifier}"
-    return "some of its weights are in no file" if chain.are_drawn_anew else None
+    return None
 
 
 class NativeEngine:
@@ -52,15 +58,11 @@ class NativeEngine:
         assert isinstance(chain.source, models.Transformer)
         assert chain.pooling is not None
         self.instructions = instruction_set()
-        self.dtype = chosen_dtype(dtype, self.instructions)
+        self.dtype = dtype_of(chain.source, dtype, self.instructions)
         self.threads = threads or available_cores()
         self._modes = chain.pooling.modes
-        if self.dtype == "int8":
-            contract = "bfloat16" if is_native(self.instructions, "bfloat16") else "float32"
-            precision = Precision("int8", contract, input_scales(chain.source, self.instructions))
-        else:
-            precision = Precision(self.dtype, self.dtype)
-        self._encoder = kernel_encoder(chain.source, precision, self.instructions)
+        self._encoder, packed = encoder_of(chain.source, self.dtype, self.instructions)
+        self.note = f"{self.instructions}, {self.threads} threads" + (f", weights from {packed.name}" if packed else "")
         self._heads = 0
         self._finish = heads.finisher(chain, self._product)
 
@@ -86,13 +88,6 @@ class NativeEngine:
         self._heads += 1
         self._encoder.set_product("head", number, "float32", weight, bias)
         return lambda rows: self._encoder.multiply(number, rows, outputs)
-
-
-def chosen_dtype(dtype: str, instructions: str) -> str:
-    """What "auto" means: bfloat16 where the processor multiplies it, else float32."""
-    if dtype != "auto":
-        return dtype
-    return "bfloat16" if is_native(instructions, "bfloat16") else "float32"
 
 
 def parts(batch: TokenBatch, count: int) -> list[TokenBatch]:

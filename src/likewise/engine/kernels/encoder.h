@@ -11,16 +11,21 @@ enum Activation : int32_t { NONE = 0, GELU = 1, TANH_GELU = 2, RELU = 3, SILU = 
 enum Pooling : int32_t { CLS = 0, MAX = 1, MEAN = 2, MEAN_SQRT_LENGTH = 3, WEIGHTED_MEAN = 4, LAST_TOKEN = 5, TOKENS = 6 };
 
 // y = x Wᵀ + b, packed: panels of outputs, and within each block of inputs a panel's weights lie as they are read.
+//
+// All its parts lie in one block of memory, which can be kept in a file and read where it lies.
 struct Product {
     int32_t inputs = 0, outputs = 0;
     Dtype dtype = FLOAT32;
     int32_t blocks = 0;       // the inputs are cut into so many blocks …
     int32_t block_width = 0;  // … of so many, the last one filled up with zeros
-    void* weights = nullptr;
     float* bias = nullptr;           // (panels * panel width), zeros where there is none
     float* weight_scales = nullptr;  // int8: (panels * panel width)
     float* weight_sums = nullptr;    // int8: (blocks, panels * panel width), 128 Σ w, as activations are stored plus 128
-    float* input_scales = nullptr;   // (inputs), what each input is multiplied by first; or nullptr
+    float* input_scales = nullptr;   // int8: (inputs), what each input is multiplied by first
+    void* weights = nullptr;
+    const void* packed = nullptr;  // the block of memory …
+    size_t packed_bytes = 0;
+    void* owned = nullptr;  // … and the same where the encoder has to free it
 };
 
 struct Norm {

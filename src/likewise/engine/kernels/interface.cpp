@@ -37,13 +37,6 @@ void* allocated(size_t bytes) {
     return memory;
 }
 
-template <class Number>
-Number* zeroed(size_t count) {
-    void* memory = allocated(count * sizeof(Number));
-    std::memset(memory, 0, count * sizeof(Number));
-    return static_cast<Number*>(memory);
-}
-
 // Each thread's memory for what is computed; it grows to what the largest call needs, and ends with the thread.
 struct Workspace {
     void* memory = nullptr;
@@ -64,12 +57,28 @@ void* from_workspace(size_t bytes) {
 }
 
 void release(Product& product) {
-    std::free(product.weights);
-    std::free(product.bias);
-    std::free(product.weight_scales);
-    std::free(product.weight_sums);
-    std::free(product.input_scales);
+    std::free(product.owned);
     product = Product{};
+}
+
+// Where each part of a product lies within its block of memory, which may be null; how long that is.
+size_t lay_out(Product& product, const InstructionSet& set, int32_t outputs, void* memory) {
+    size_t used = 0;
+    auto part = [&](size_t bytes) -> void* {
+        void* here = memory ? static_cast<char*>(memory) + used : nullptr;
+        used += (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+        return here;
+    };
+    auto floats = [&](size_t count) { return static_cast<float*>(part(sizeof(float) * count)); };
+    const size_t padded = (size_t(outputs) + set.panel - 1) / set.panel * set.panel;
+    product.bias = floats(padded);
+    if (product.dtype == INT8) {
+        product.weight_scales = floats(padded);
+        product.weight_sums = floats(padded * product.blocks);
+        product.input_scales = floats(product.inputs);
+    }
+    product.weights = part(set.packed_size(product.inputs, outputs, product.dtype));  // the last: what reads on is seen
+    return used;
 }
 
 bool is_x86_with(const char* name) {
@@ -112,6 +121,30 @@ Product* product_of(Handle& handle, int32_t part, int32_t layer) {
         case CONTRACT: return &found.contract;
         default: return nullptr;
     }
+}
+
+// Where a product of this shape is to stand, and into `made` how its inputs are cut; nullptr, and an error, where the
+// encoder has none such.
+Product* new_product(Handle& handle, int32_t part, int32_t layer, int32_t dtype, int32_t outputs, int32_t inputs, Product& made,
+                     char* error) {
+    const Settings& s = handle.encoder.settings;
+    Product* product = product_of(handle, part, layer);
+    if (!product) return failed(error, "there is no product %d in layer %d", part, layer), nullptr;
+    if (dtype < FLOAT32 || dtype > INT8) return failed(error, "there is no dtype %d", dtype), nullptr;
+    const int32_t inner = s.is_gated ? 2 * s.intermediate : s.intermediate;
+    const int32_t expected[][3] = {{PROJECT, s.hidden, s.embedding_width}, {QKV, 3 * s.hidden, s.hidden},
+                                   {ATTENTION_OUT, s.hidden, s.hidden},    {EXPAND, inner, s.hidden},
+                                   {CONTRACT, s.hidden, s.intermediate}};
+    for (const auto& [name, rows, columns] : expected)
+        if (part == name && (outputs != rows || inputs != columns))
+            return failed(error, "the product %d must be (%d, %d), not (%d, %d)", part, rows, columns, outputs, inputs), nullptr;
+    if (outputs < 1 || inputs < 1 || outputs > 3 * MOST_SIZE || inputs > MOST_SIZE)
+        return failed(error, "a product cannot be (%d, %d)", outputs, inputs), nullptr;
+    made.inputs = inputs;
+    made.dtype = static_cast<Dtype>(dtype);
+    made.blocks = handle.instructions->blocks_of(inputs);
+    made.block_width = handle.instructions->block_width_of(inputs);
+    return product;
 }
 
 // Where an array of a part is kept, and how many numbers it must have.
@@ -251,47 +284,55 @@ int likewise_set_array(Handle* handle, int32_t part, int32_t layer, const float*
 int likewise_set_product(Handle* handle, int32_t part, int32_t layer, int32_t dtype, const float* weight, const float* bias,
                          const float* input_scales, int32_t outputs, int32_t inputs, char* error) {
     if (!handle || !weight) return failed(error, "there is no encoder, or no array");
-    const Settings& s = handle->encoder.settings;
-    Product* product = product_of(*handle, part, layer);
-    if (!product) return failed(error, "there is no product %d in layer %d", part, layer);
-    if (dtype < FLOAT32 || dtype > INT8) return failed(error, "there is no dtype %d", dtype);
-    const int32_t inner = s.is_gated ? 2 * s.intermediate : s.intermediate;
-    const int32_t expected[][3] = {{PROJECT, s.hidden, s.embedding_width}, {QKV, 3 * s.hidden, s.hidden},
-                                   {ATTENTION_OUT, s.hidden, s.hidden},    {EXPAND, inner, s.hidden},
-                                   {CONTRACT, s.hidden, s.intermediate}};
-    for (const auto& [name, rows, columns] : expected)
-        if (part == name && (outputs != rows || inputs != columns))
-            return failed(error, "the product %d must be (%d, %d), not (%d, %d)", part, rows, columns, outputs, inputs);
-    if (outputs < 1 || inputs < 1 || outputs > 3 * MOST_SIZE || inputs > MOST_SIZE)
-        return failed(error, "a product cannot be (%d, %d)", outputs, inputs);
+    if (input_scales && dtype != INT8) return failed(error, "inputs are scaled before they are rounded to int8 alone");
+    Product made;
+    Product* product = new_product(*handle, part, layer, dtype, outputs, inputs, made, error);
+    if (!product) return 1;
+    const InstructionSet& set = *handle->instructions;
     try {
         release(*product);
-        const InstructionSet& set = *handle->instructions;
-        Product made;
-        made.inputs = inputs;
-        made.dtype = static_cast<Dtype>(dtype);
-        made.blocks = set.blocks_of(inputs);
-        made.block_width = set.block_width_of(inputs);
-        const size_t padded = (size_t(outputs) + set.panel - 1) / set.panel * set.panel;
-        *product = made;  // without outputs it does not count as there, but what it holds is released
-        product->weights = allocated(set.packed_size(inputs, outputs, made.dtype));
-        product->bias = zeroed<float>(padded);
-        if (bias) std::memcpy(product->bias, bias, sizeof(float) * outputs);
-        if (input_scales) {
-            product->input_scales = zeroed<float>(inputs);
-            std::memcpy(product->input_scales, input_scales, sizeof(float) * inputs);
-        }
-        if (made.dtype == INT8) {
-            product->weight_scales = zeroed<float>(padded);
-            product->weight_sums = zeroed<float>(padded * made.blocks);
-        }
-        product->outputs = outputs;
-        set.pack(*product, weight);
+        made.packed_bytes = lay_out(made, set, outputs, nullptr);
+        made.packed = made.owned = allocated(made.packed_bytes);
     } catch (const std::bad_alloc&) {
-        release(*product);
         return failed(error, "there is no memory left for the weights");
     }
+    std::memset(made.owned, 0, made.packed_bytes);
+    lay_out(made, set, outputs, made.owned);
+    if (bias) std::memcpy(made.bias, bias, sizeof(float) * outputs);
+    if (input_scales) std::memcpy(made.input_scales, input_scales, sizeof(float) * inputs);
+    for (int32_t i = 0; i < inputs && dtype == INT8 && !input_scales; ++i) made.input_scales[i] = 1.0f;
+    made.outputs = outputs;
+    set.pack(made, weight);
+    *product = made;
     return 0;
+}
+
+int likewise_set_packed(Handle* handle, int32_t part, int32_t layer, int32_t dtype, const void* packed, int64_t bytes,
+                        int32_t outputs, int32_t inputs, char* error) {
+    if (!handle || !packed) return failed(error, "there is no encoder, or no product");
+    Product made;
+    Product* product = new_product(*handle, part, layer, dtype, outputs, inputs, made, error);
+    if (!product) return 1;
+    const InstructionSet& set = *handle->instructions;
+    made.packed_bytes = lay_out(made, set, outputs, nullptr);
+    if (bytes < 0 || size_t(bytes) != made.packed_bytes)
+        return failed(error, "the product (%d, %d) is %lld bytes packed, not %lld", outputs, inputs,
+                      static_cast<long long>(made.packed_bytes), static_cast<long long>(bytes));
+    if (reinterpret_cast<uintptr_t>(packed) % ALIGNMENT)
+        return failed(error, "a packed product must lie at a multiple of %zu bytes", ALIGNMENT);
+    release(*product);
+    lay_out(made, set, outputs, const_cast<void*>(packed));  // packed already: it is only read
+    made.packed = packed;
+    made.outputs = outputs;
+    *product = made;
+    return 0;
+}
+
+const void* likewise_packed(Handle* handle, int32_t part, int32_t layer, int64_t* bytes) {
+    const Product* product = handle ? product_of(*handle, part, layer) : nullptr;
+    if (!product || !product->outputs || !bytes) return nullptr;
+    *bytes = static_cast<int64_t>(product->packed_bytes);
+    return product->packed;
 }
 
 int likewise_set_window(Handle* handle, int32_t layer, int32_t window, char* error) {

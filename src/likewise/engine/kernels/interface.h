@@ -30,7 +30,7 @@ enum Part : int32_t {
 }  // namespace likewise
 
 constexpr int LIKEWISE_ERROR_SIZE = 256;
-constexpr int LIKEWISE_VERSION = 1;  // of this interface
+constexpr int LIKEWISE_VERSION = 2;  // of this interface
 
 LIKEWISE_EXPORT int likewise_version();
 // The names of the instruction sets that this machine has, best first, separated by spaces.
@@ -43,10 +43,15 @@ LIKEWISE_EXPORT void likewise_delete(likewise::Handle* handle);
 // Arrays that are read where they are: they must outlive the encoder. `part` is one of enum Part.
 LIKEWISE_EXPORT int likewise_set_array(likewise::Handle* handle, int32_t part, int32_t layer, const float* values,
                                        int64_t count, char* error);
-// A product's weights (outputs, inputs), which are packed; bias and input_scales may be null.
+// A product's weights (outputs, inputs), which are packed; bias and input_scales, of int8 alone, may be null.
 LIKEWISE_EXPORT int likewise_set_product(likewise::Handle* handle, int32_t part, int32_t layer, int32_t dtype,
                                          const float* weight, const float* bias, const float* input_scales,
                                          int32_t outputs, int32_t inputs, char* error);
+// The same product as it was packed by this instruction set: read where it is, it must outlive the encoder.
+LIKEWISE_EXPORT int likewise_set_packed(likewise::Handle* handle, int32_t part, int32_t layer, int32_t dtype,
+                                        const void* packed, int64_t bytes, int32_t outputs, int32_t inputs, char* error);
+// A product as it is packed, for likewise_set_packed; null where there is none.
+LIKEWISE_EXPORT const void* likewise_packed(likewise::Handle* handle, int32_t part, int32_t layer, int64_t* bytes);
 LIKEWISE_EXPORT int likewise_set_window(likewise::Handle* handle, int32_t layer, int32_t window, char* error);
 // Texts → vectors. `out` has `out_count` floats: (texts, modes * hidden), or (tokens, hidden).
 LIKEWISE_EXPORT int likewise_encode(const likewise::Handle* handle, const int32_t* ids, int64_t tokens,

@@ -159,7 +159,7 @@ inline size_t operand_bytes(const Product& product, int count) {
 inline Operand operand_of(const Product& product, const float* rows, int count, void* space) {
     const int inputs = product.inputs;
     const bool is_whole = product.blocks * product.block_width == inputs;
-    if (product.dtype == FLOAT32 && is_whole && !product.input_scales) return {rows, size_t(inputs), nullptr};
+    if (product.dtype == FLOAT32 && is_whole) return {rows, size_t(inputs), nullptr};
     const size_t stride = (size_t(product.blocks) * product.block_width + LANES - 1) / LANES * LANES;
     float* scales = static_cast<float*>(space);
     void* stored = scales + (size_t(count) * product.blocks + 15) / 16 * 16;
@@ -167,7 +167,7 @@ inline Operand operand_of(const Product& product, const float* rows, int count, 
         const float* from = rows + size_t(row) * inputs;
         auto scaled = [&](int i, int n) {
             Floats value = n == LANES ? load(from + i) : load_part(from + i, n);
-            if (!product.input_scales) return value;
+            if (product.dtype != INT8) return value;
             return multiply(value, n == LANES ? load(product.input_scales + i) : load_part(product.input_scales + i, n));
         };
         for (int block = 0; block < product.blocks; ++block) {
@@ -210,7 +210,7 @@ inline void pack(Product& product, const float* weight) {
     auto value_of = [&](int output, int input) {
         if (output >= product.outputs || input >= product.inputs) return 0.0f;
         const float value = weight[size_t(output) * product.inputs + input];
-        return product.input_scales ? value / product.input_scales[input] : value;
+        return product.dtype == INT8 ? value / product.input_scales[input] : value;
     };
     for (int output = 0; output < padded && product.dtype == INT8; ++output) {
         float most = 0;
