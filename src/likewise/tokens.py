@@ -26,6 +26,17 @@ class TokenizerError(ValueError):
     """A tokenizer fails, or its tokens are not the model's: its files are damaged or another model's."""
 
 
+class LoneSurrogate(ValueError):  # noqa: N818, it says what is the matter
+    """A text holds half of a character."""
+
+    def __init__(self, position: int, text: str):
+        super().__init__(
+            f"text {position} holds a lone surrogate, half of a character, which has no UTF-8 form: "
+            f"{reprlib.repr(text)}; decode its source with errors='replace'"
+        )
+        self.position, self.text = position, text
+
+
 @dataclass(frozen=True, slots=True)
 class TokenBatch:
     """Several tokenised texts laid end to end, without padding."""
@@ -108,7 +119,8 @@ def tokenize(
     The model has a vector for each token below ``vocabulary``.
 
     Raises:
-        ValueError: A text holds a lone surrogate (half of a character), or ``max_length`` leaves no room for text.
+        LoneSurrogate: A text holds half of a character.
+        ValueError: ``max_length`` leaves no room for text.
         TokenizerError: The tokenizer fails, or gives a token that the model does not have.
     """
     before, after = special_tokens(tokenizer) if special else (0, 0)
@@ -215,10 +227,7 @@ def _encode(tokenizer: Tokenizer, texts: Sequence[str], start: int, special: boo
     except TypeError:
         for position, text in enumerate(chunk, start):
             if any("\ud800" <= character <= "\udfff" for character in text):
-                raise ValueError(
-                    f"text {position} holds a lone surrogate, half of a character, which has no UTF-8 form: "
-                    f"{reprlib.repr(text)}; decode its source with errors='replace'"
-                ) from None
+                raise LoneSurrogate(position, text) from None
         raise
 
 

@@ -1,5 +1,6 @@
 """Many texts → their vectors, in the order of the texts."""
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -9,7 +10,9 @@ from numpy.typing import NDArray
 from likewise import models
 from likewise.engine import Engine
 from likewise.progress import with_progress
-from likewise.tokens import TEXTS_AT_ONCE, TokenBatch, batches_by_length, one_ahead
+from likewise.tokens import TEXTS_AT_ONCE, LoneSurrogate, TokenBatch, batches_by_length, one_ahead
+
+SORTED_TOGETHER = 4 * TEXTS_AT_ONCE  # the first of them are computed while the others are still text
 
 
 @dataclass(frozen=True)
@@ -25,19 +28,27 @@ class Batching:
 def embed(
     chain: models.Chain, engine: Engine, texts: Sequence[str], prompt: str | None, batching: Batching
 ) -> NDArray[np.float32]:
-    """One vector for each text, (texts, dim)."""
-    if engine.by_length:
-        return embed_tokenized(engine, tokenize(chain, texts, prompt), chain.dimension, batching)
-    lengths = np.ones(len(texts), dtype=np.int32)  # not known yet: a chunk is tokenised while another is computed
-    plan = list(batches_by_length(lengths, batching.batch_size or TEXTS_AT_ONCE))
-    tokenized = (tokenize(chain, texts[chosen[0] : chosen[-1] + 1], prompt) for chosen in plan)
-    return _gathered(engine, plan, one_ahead(tokenized, len(plan)), lengths, chain.dimension, batching)
+    """One vector for each text, (texts, dim). While some texts are computed, the next ones are tokenised."""
+    count = SORTED_TOGETHER if engine.by_length else batching.batch_size or TEXTS_AT_ONCE
+    starts = range(0, len(texts), count)
+    tokenized = one_ahead((_tokenized_from(start, count, chain, texts, prompt) for start in starts), len(starts))
+    sizes = np.fromiter(map(len, texts), dtype=np.int64, count=len(texts))  # characters: tokens are not known yet
+
+    def batches() -> Iterator[tuple[NDArray[np.intp], TokenBatch]]:
+        for start, tokens in zip(starts, tokenized, strict=True):
+            if engine.by_length:
+                for chosen, batch in zip(*_by_length(tokens, batching), strict=True):
+                    yield start + chosen, batch
+            else:
+                yield start + np.arange(len(tokens)), tokens
+
+    return _gathered(engine, batches(), sizes, chain.dimension, batching)
 
 
 def embed_tokenized(engine: Engine, tokens: TokenBatch, dimension: int, batching: Batching) -> NDArray[np.float32]:
     """One vector for each text of ``tokens``, (texts, dimension)."""
-    plan, batches = _by_length(tokens, batching)
-    return _gathered(engine, plan, batches, tokens.lengths, dimension, batching)
+    batches = zip(*_by_length(tokens, batching), strict=True)
+    return _gathered(engine, batches, tokens.lengths, dimension, batching)
 
 
 def embed_tokens(
@@ -75,22 +86,43 @@ def _by_length(tokens: TokenBatch, batching: Batching) -> tuple[list[NDArray[np.
     return plan, (tokens.take(chosen) for chosen in plan)
 
 
+def _tokenized_from(
+    start: int, count: int, chain: models.Chain, texts: Sequence[str], prompt: str | None
+) -> TokenBatch:
+    try:
+        return tokenize(chain, texts[start : start + count], prompt)
+    except LoneSurrogate as error:
+        raise LoneSurrogate(start + error.position, error.text) from None
+
+
 def _gathered(
     engine: Engine,
-    plan: list[NDArray[np.intp]],
-    batches: Iterator[TokenBatch],
-    lengths: NDArray[np.int32],
+    batches: Iterable[tuple[NDArray[np.intp], TokenBatch]],
+    sizes: NDArray[np.integer],
     dimension: int,
     batching: Batching,
 ) -> NDArray[np.float32]:
     """What the engine makes of the batches, each text's in its place, (texts, dimension)."""
-    vectors = np.empty((len(lengths), dimension), dtype=np.float32)
-    for chosen, part in zip(_watched(plan, lengths, batching), engine.embed(batches), strict=True):
-        vectors[chosen] = part
+    vectors = np.empty((len(sizes), dimension), dtype=np.float32)
+    asked: deque[NDArray[np.intp]] = deque()  # which texts the engine has been given, and not answered yet
+
+    def given() -> Iterator[TokenBatch]:
+        for chosen, batch in batches:
+            asked.append(chosen)
+            yield batch
+
+    def answered() -> Iterator[NDArray[np.intp]]:
+        for part in engine.embed(given()):
+            chosen = asked.popleft()
+            vectors[chosen] = part
+            yield chosen
+
+    for _ in _watched(answered(), sizes, batching):
+        pass
     return vectors
 
 
 def _watched(
-    plan: list[NDArray[np.intp]], lengths: NDArray[np.int32], batching: Batching
+    batches: Iterable[NDArray[np.intp]], sizes: NDArray[np.integer], batching: Batching
 ) -> Iterable[NDArray[np.intp]]:
-    return with_progress(plan, lengths, batching.description) if batching.shows_progress else plan
+    return with_progress(batches, sizes, batching.description) if batching.shows_progress else batches

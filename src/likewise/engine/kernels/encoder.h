@@ -76,7 +76,7 @@ struct Observed {
     int32_t widest;
 };
 
-// Memory for a call; it never shrinks, so that a thread allocates once.
+// Memory for a call; it is kept from call to call, so that a thread allocates once.
 using Allocate = void* (*)(size_t bytes);
 
 struct InstructionSet {

@@ -21,6 +21,7 @@ struct Handle {
 namespace {
 
 constexpr size_t ALIGNMENT = 64;
+constexpr size_t MOST_KEPT = size_t(64) << 20;  // bytes of a thread's memory between calls
 
 int failed(char* error, const char* format, ...) __attribute__((format(printf, 2, 3)));
 int failed(char* error, const char* format, ...) {
@@ -42,14 +43,25 @@ struct Workspace {
     void* memory = nullptr;
     size_t size = 0;
     ~Workspace() { std::free(memory); }
+
+    void clear() {
+        std::free(memory);
+        memory = nullptr;
+        size = 0;
+    }
 };
 thread_local Workspace workspace;
 
+// At the end of a call: a thread does not keep for ever what one long text needed.
+struct Tidied {
+    ~Tidied() {
+        if (workspace.size > MOST_KEPT) workspace.clear();
+    }
+};
+
 void* from_workspace(size_t bytes) {
     if (bytes > workspace.size) {
-        std::free(workspace.memory);
-        workspace.memory = nullptr;
-        workspace.size = 0;
+        workspace.clear();
         workspace.memory = allocated(bytes);
         workspace.size = bytes;
     }
@@ -85,16 +97,20 @@ bool is_x86_with(const char* name) {
 #ifdef LIKEWISE_X86
     const bool has_avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
     if (!std::strcmp(name, "avx2")) return has_avx2;
+#ifdef LIKEWISE_AVX512
     if (!std::strcmp(name, "avx512"))
         return has_avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
                __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512bf16");
+#endif
+#ifdef LIKEWISE_AVX_VNNI
     if (!std::strcmp(name, "avx_vnni")) {
         // GCC 12's __builtin_cpu_supports does not know AVX-VNNI: CPUID leaf 7, subleaf 1, bit 4 of EAX.
         unsigned eax = 7, ebx = 0, ecx = 1, edx = 0;
         __asm__("cpuid" : "+a"(eax), "=b"(ebx), "+c"(ecx), "=d"(edx));
         return has_avx2 && (eax >> 4 & 1);
     }
+#endif
 #endif
     return !std::strcmp(name, "generic");
 }
@@ -103,7 +119,11 @@ const InstructionSet* instructions_called(const char* name) {
     if (!is_x86_with(name)) return nullptr;
 #ifdef LIKEWISE_X86
     if (!std::strcmp(name, "avx2")) return &avx2_instructions();
+#endif
+#ifdef LIKEWISE_AVX_VNNI
     if (!std::strcmp(name, "avx_vnni")) return &avx_vnni_instructions();
+#endif
+#ifdef LIKEWISE_AVX512
     if (!std::strcmp(name, "avx512")) return &avx512_instructions();
 #endif
     return &generic_instructions();
@@ -378,6 +398,7 @@ int likewise_encode(const Handle* handle, const int32_t* ids, int64_t tokens, co
         return failed(error, "there must be room for %lld numbers to be observed", static_cast<long long>(s.layers) * 4 * observed.widest);
     if (!wanted) return 0;
     const Batch batch{ids, offsets, skipped, segments, texts};
+    const Tidied at_the_end;
     try {
         handle->instructions->encode(handle->encoder, batch, poolings, mode_count, out, observed, from_workspace);
     } catch (const std::bad_alloc&) {
@@ -393,6 +414,7 @@ int likewise_multiply(const Handle* handle, int32_t layer, const float* rows, in
     if (count < 0 || count > INT32_MAX || out_count != count * product.outputs || (count && (!rows || !out)))
         return failed(error, "there must be room for %lld rows of %d", static_cast<long long>(count), product.outputs);
     if (!count) return 0;
+    const Tidied at_the_end;
     try {
         handle->instructions->multiply(product, rows, static_cast<int32_t>(count), out, from_workspace);
     } catch (const std::bad_alloc&) {
