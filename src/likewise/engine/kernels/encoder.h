@@ -95,6 +95,7 @@ const InstructionSet& generic_instructions();
 #ifdef LIKEWISE_X86
 const InstructionSet& avx2_instructions();
 const InstructionSet& avx_vnni_instructions();
+const InstructionSet& avx512_vnni_instructions();
 const InstructionSet& avx512_instructions();
 #endif
 

@@ -97,11 +97,12 @@ bool is_x86_with(const char* name) {
 #ifdef LIKEWISE_X86
     const bool has_avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
     if (!std::strcmp(name, "avx2")) return has_avx2;
-#ifdef LIKEWISE_AVX512
-    if (!std::strcmp(name, "avx512"))
-        return has_avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-               __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
-               __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512bf16");
+    const bool has_avx512 = has_avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                            __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
+                            __builtin_cpu_supports("avx512vnni");
+    if (!std::strcmp(name, "avx512_vnni")) return has_avx512;
+#ifdef LIKEWISE_AVX512_BF16
+    if (!std::strcmp(name, "avx512")) return has_avx512 && __builtin_cpu_supports("avx512bf16");
 #endif
 #ifdef LIKEWISE_AVX_VNNI
     if (!std::strcmp(name, "avx_vnni")) {
@@ -119,11 +120,12 @@ const InstructionSet* instructions_called(const char* name) {
     if (!is_x86_with(name)) return nullptr;
 #ifdef LIKEWISE_X86
     if (!std::strcmp(name, "avx2")) return &avx2_instructions();
+    if (!std::strcmp(name, "avx512_vnni")) return &avx512_vnni_instructions();
 #endif
 #ifdef LIKEWISE_AVX_VNNI
     if (!std::strcmp(name, "avx_vnni")) return &avx_vnni_instructions();
 #endif
-#ifdef LIKEWISE_AVX512
+#ifdef LIKEWISE_AVX512_BF16
     if (!std::strcmp(name, "avx512")) return &avx512_instructions();
 #endif
     return &generic_instructions();
@@ -249,6 +251,7 @@ int likewise_version() { return LIKEWISE_VERSION; }
 
 const char* likewise_instruction_sets() {
     if (is_x86_with("avx512")) return "avx512 avx2 generic";
+    if (is_x86_with("avx512_vnni")) return "avx512_vnni avx2 generic";
     if (is_x86_with("avx_vnni")) return "avx_vnni avx2 generic";
     if (is_x86_with("avx2")) return "avx2 generic";
     return "generic";
