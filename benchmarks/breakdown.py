@@ -1,4 +1,4 @@
-"""Where the time of likewise's torch engine goes while it encodes on a CPU, and how near its products come to the machine's peak.
+"""Where the time of our torch engine goes on a CPU, and how near its products come to the machine's peak.
 
 Its threads compute a batch each, so the times are those of all threads together.
 """

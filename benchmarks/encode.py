@@ -39,7 +39,7 @@ from likewise.checkpoint.locate import EMBEDDED_INSTALL, embedded_folder
 from likewise.engine.processor import has_native_bfloat16, has_torch
 
 ROUNDS = 9
-FEW_ROUNDS = 5  # at most, of fresh processes and of the parts of the native engine
+FEW_ROUNDS = 3  # at most, of fresh processes and of the parts of the native engine
 LATENCY_CALLS = 40  # in each turn
 LATENCY_TURNS = 6  # of which the first warms up and is not counted
 TABLES = ("speed", "costs", "peak")
@@ -166,9 +166,8 @@ def parse() -> argparse.Namespace:
         "--sets", nargs="+", choices=COUNTS, default=list(COUNTS), metavar="SET", help=", ".join(COUNTS)
     )
     slugs = [c.slug for c in CONTESTANTS]
-    parser.add_argument(
-        "--only", nargs="+", choices=slugs, default=slugs, metavar="CONTESTANT", help=f"{', '.join(slugs)}"
-    )
+    only = f"these and {PEER_DEFAULT.slug}, which all are compared with; there are {', '.join(slugs)}"
+    parser.add_argument("--only", nargs="+", choices=slugs, default=slugs, metavar="CONTESTANT", help=only)
     parser.add_argument("--tables", nargs="+", choices=TABLES, default=list(TABLES), help="what to measure")
     parser.add_argument("--breakdown", action="store_true", help="also show where the time of our torch engine goes")
     return parser.parse_args()

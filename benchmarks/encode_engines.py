@@ -105,7 +105,7 @@ def fastembed(folder: str, dtype: str) -> Loaded:
     )
     model = TextEmbedding("exported", specific_model_path=folder)
     padding = Padding()
-    session: Any = model.model.model  # type: ignore[attr-defined]
+    session: Any = model.model.model
     run = session.run
 
     def counted(outputs: Any, feed: dict[str, Any], *others: Any) -> Any:

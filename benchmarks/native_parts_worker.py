@@ -19,6 +19,7 @@ import numpy as np
 from encode_worker import say
 
 from likewise import SentenceTransformer, models
+from likewise.checkpoint.encoder_settings import BertSettings
 from likewise.engine.library import LAYER_PRODUCTS, Encoder
 from likewise.engine.native import NativeEngine, chosen_dtype
 from likewise.engine.workers import in_threads
@@ -38,6 +39,7 @@ class Parts:
         assert isinstance(chain.source, models.Transformer)
         self.engine, self.narrow = NativeEngine(chain, dtype), NativeEngine(chain, dtype)
         settings = chain.source.settings
+        assert isinstance(settings, BertSettings)
         self.layers, self.hidden = settings.layers, settings.hidden
         for layer in range(self.layers):
             self.narrow._encoder.set_window(layer, 0)
@@ -47,12 +49,8 @@ class Parts:
         # As engine/native.py has it: in int8 the second product of the feed-forward part is wider.
         wide = chosen_dtype("auto", self.engine.instructions) if dtype == "int8" else dtype
         inner = settings.intermediate
-        shapes = (
-            (3 * self.hidden, self.hidden),
-            (self.hidden, self.hidden),
-            (inner, self.hidden),
-            (self.hidden, inner),
-        )
+        hidden = self.hidden
+        shapes = ((3 * hidden, hidden), (hidden, hidden), (inner, hidden), (hidden, inner))
         self.shapes = dict(zip(LAYER_PRODUCTS, shapes, strict=True))  # (outputs, inputs)
         self.dtypes = dict.fromkeys(LAYER_PRODUCTS, dtype) | {"contract": wide}
         draw = np.random.default_rng(0)

@@ -11,7 +11,7 @@ from likewise.files import read_texts
 TEXTS = Path(__file__).parents[2] / "shared" / "data" / "nli" / "mnli_dev.parquet"
 COLUMN = "premise"
 POOL = 10_000  # texts that the sets are chosen from, at most
-COUNTS = {"short": 1000, "natural": 600, "medium": 300, "long": 60}
+COUNTS = {"short": 600, "natural": 400, "medium": 200, "long": 36}
 LENGTHS = {"short": (5, 15), "medium": (36, 44)}  # tokens, special ones included, from and to
 LONGEST = 256  # tokens of a long text, and the limit of all-MiniLM-L6-v2
 WORDS = (  # of made-up sentences
