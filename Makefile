@@ -36,8 +36,8 @@ format: .venv/installed
 	.venv/bin/ruff check --fix .
 	.venv/bin/ruff format .
 
-benchmark: .venv/installed .venv-peer/installed
-	.venv/bin/python benchmarks/encode.py --peer .venv-peer/bin/python
+benchmark: .venv/installed .venv-peer/installed .venv-engines/installed
+	.venv/bin/python benchmarks/encode.py --peer .venv-peer/bin/python --engines .venv-engines/bin/python
 	.venv/bin/python benchmarks/startup.py --peer .venv-peer/bin/python
 	.venv/bin/python benchmarks/static.py --peer .venv-peer/bin/python
 	.venv/bin/python benchmarks/train.py --peer .venv-peer/bin/python
@@ -74,6 +74,14 @@ benchmark: .venv/installed .venv-peer/installed
 	.venv-peer-$*/bin/python $(INSTALL) sentence-transformers==$(VERSION)
 	touch $@
 
+# What else runs the model that `likewise export` writes, for benchmarks/encode.py.
+# Not by constraints.txt: fastembed asks for an older huggingface_hub.
+.venv-engines/installed:
+	$(PYTHON) -m venv .venv-engines
+	.venv-engines/bin/python $(INSTALL) onnxruntime==1.32.0 openvino==2026.4.1 fastembed==0.9.1 \
+		tokenizers==0.23.3 numpy==2.4.6
+	touch $@
+
 # mteb asks for sentence-transformers, so it lives apart too, with likewise beside it.
 .venv-mteb/installed: constraints.txt
 	$(PYTHON) -m venv .venv-mteb
@@ -82,4 +90,4 @@ benchmark: .venv/installed .venv-peer/installed
 	touch $@
 
 clean:
-	rm -rf .models .venv .venv-demo .venv-mteb .venv-peer .venv-peer-* .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .models .venv .venv-demo .venv-engines .venv-mteb .venv-peer .venv-peer-* .mypy_cache .pytest_cache .ruff_cache

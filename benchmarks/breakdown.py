@@ -1,4 +1,4 @@
-"""Where the time of likewise goes while it encodes on a CPU, and how near its products come to the machine's peak.
+"""Where the time of our torch engine goes on a CPU, and how near its products come to the machine's peak.
 
 Its threads compute a batch each, so the times are those of all threads together.
 """
@@ -47,7 +47,7 @@ R = TypeVar("R")
 
 def breakdown(folder: Path, texts: list[str]) -> str:
     """A table in Markdown of the parts of one ``encode`` of ``texts``, and the rate of its products."""
-    model = SentenceTransformer(folder)
+    model = SentenceTransformer(folder, engine="torch")
     engine = model.engine
     if not isinstance(engine, TorchEngine) or engine.device != "cpu":
         return f"no breakdown for {engine.name} on {engine.device}: it reads the operations of torch on a CPU"

@@ -1,75 +1,69 @@
 """One contestant of encode.py, in a process of its own: loads its model once, then does what each line of input says.
 
-    python encode_worker.py LIBRARY DTYPE MODEL_FOLDER TEXTS.json
+    python encode_worker.py LIBRARY ENGINE DTYPE FOLDER TEXTS.json
 
-It says in a line of JSON what it is, and answers each further line with one: "encode" with the seconds that all texts
-took, "save FILE.npy" with its peak memory and padding, when it has written its vectors there.
+TEXTS.json holds texts by the name of their set. It says in a line of JSON what it is, and answers each further line:
+
+    encode SET     the seconds that all texts of a set took
+    save FILE.npy  the padding of the last encode, when its vectors are written there
+    latency COUNT  the milliseconds of so many calls with one sentence
+    memory         the bytes that the process holds, and the most that it held
 """
 
 import json
 import resource
 import sys
-from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+from encode_engines import load
+
+SENTENCE = "The kettle is boiling, and tea is nearly ready."
 MAXRSS_BYTES = 1 if sys.platform == "darwin" else 1024  # getrusage counts in kilobytes, on macOS in bytes
+STATUS = Path("/proc/self/status")
 
 
-@dataclass
-class Padding:
-    """Sees what the incumbent hands to its network: how many tokens, and how many of them stand for text."""
-
-    computed: int = 0
-    real: int = 0
-
-    def __call__(self, module: object, arguments: tuple[dict[str, Any]]) -> None:
-        mask = arguments[0].get("attention_mask")  # (texts, longest of them), 1 where a token is real
-        if mask is not None:  # a static embedding has none: it pads nothing
-            self.computed += mask.numel()
-            self.real += int(mask.sum())
-
-
-def main(library: str, dtype: str, folder: str, texts_file: str) -> None:
-    texts = json.loads(Path(texts_file).read_text(encoding="utf-8"))
-    padding = Padding()
-    model: Any
-    if library == "likewise":
-        from likewise import SentenceTransformer
-
-        model = SentenceTransformer(folder, dtype=dtype)
-        _ = model.engine  # made here, like the incumbent's: loading is no part of encoding
-        watching = None  # nothing to see: texts are laid end to end, no token is added
-    else:
-        import sentence_transformers
-        import torch
-
-        choice = {} if dtype == "default" else {"model_kwargs": {"torch_dtype": getattr(torch, dtype)}}
-        model = sentence_transformers.SentenceTransformer(folder, **choice)
-        watching = model.register_forward_pre_hook(padding)
-    say(
-        versions={name: version(name) for name in (library, "torch", "tokenizers", "numpy")},
-        dtype=str(model.dtype).removeprefix("torch."),
-        device=str(model.device),
-        threads=sys.modules["torch"].get_num_threads(),
-    )
+def main(library: str, engine: str, dtype: str, folder: str, texts_file: str) -> None:
+    loaded = load(library, engine, dtype, folder)
+    say(dtype=loaded.dtype, device=loaded.device, threads=loaded.threads)
+    sets: dict[str, list[str]] = json.loads(Path(texts_file).read_text(encoding="utf-8"))
     vectors: Any = None
     for line in sys.stdin:
-        command, _, path = line.rstrip("\n").partition(" ")
+        command, _, value = line.rstrip("\n").partition(" ")
         if command == "encode":
+            loaded.padding.computed = loaded.padding.real = 0
             start = perf_counter()
-            vectors = model.encode(texts)
+            vectors = loaded.encode(sets[value])
             say(seconds=perf_counter() - start)
-            if watching is not None:
-                watching.remove()  # the first round only warms up, and is the only one that is watched
         elif command == "save":
-            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * MAXRSS_BYTES
             import numpy as np
 
-            np.save(path, vectors)
-            say(peak_bytes=peak, padding=padding.computed / padding.real - 1 if padding.real else 0.0)
+            np.save(value, vectors)
+            say(padding=loaded.padding.share)
+        elif command == "latency":
+            say(milliseconds=[milliseconds_of_one(loaded.encode) for _ in range(int(value))])
+        elif command == "memory":
+            resident, peak = memory()
+            say(resident=resident, peak=peak)
+
+
+def milliseconds_of_one(encode: Any) -> float:
+    start = perf_counter()
+    encode([SENTENCE])
+    return (perf_counter() - start) * 1e3
+
+
+def memory() -> tuple[int | None, int]:
+    """Bytes that this process holds now, where the system says so, and the most that it held.
+
+    Linux has both in /proc; its getrusage counts what the process that started this one held, too.
+    """
+    if STATUS.is_file():
+        facts = dict(line.split(":", 1) for line in STATUS.read_text().splitlines() if ":" in line)
+        if "VmRSS" in facts and "VmHWM" in facts:
+            return int(facts["VmRSS"].split()[0]) * 1024, int(facts["VmHWM"].split()[0]) * 1024
+    return None, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * MAXRSS_BYTES
 
 
 def say(**facts: object) -> None:

@@ -18,7 +18,7 @@ from statistics import median
 from tempfile import TemporaryDirectory
 
 import numpy as np
-from encode import CONTESTANTS, HERE, OURS_DEFAULT, PEER, PEER_BFLOAT16, PEER_DEFAULT, Contestant, Worker
+from contestants import HERE, OURS, OURS_DEFAULT, PEER, PEER_BFLOAT16, PEER_DEFAULT, Contestant, Worker
 from interleaved import describe_machine, interleaved, peer_python, ratios, spread, verdict
 from ms_marco_weights import FOLDER as MODEL
 
@@ -26,6 +26,7 @@ from likewise.files import read_rows
 
 DATA = HERE.parents[1] / "shared" / "data"
 ROUNDS = 5
+CONTESTANTS = (PEER_DEFAULT, PEER_BFLOAT16, Contestant(OURS, "float32"), OURS_DEFAULT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,15 +49,10 @@ def read_pairs(task: Task) -> list[list[object]]:
     return [rows[place] for place in np.linspace(0, len(rows) - 1, task.count).round().astype(int)]
 
 
-def seconds_of(worker: Worker, name: str) -> float:
-    """What scoring the pairs of the task ``name`` takes."""
-    return float(worker.ask(f"score {name}")["seconds"])
-
-
 def compare(name: str, workers: Mapping[Contestant, Worker], rounds: int, scratch: Path) -> None:
     """Print what each contestant makes of the pairs of the task ``name``."""
     task = TASKS[name]
-    seconds = interleaved({c: partial(seconds_of, worker, name) for c, worker in workers.items()}, rounds)
+    seconds = interleaved({c: partial(worker.seconds, f"score {name}") for c, worker in workers.items()}, rounds)
     tokens, scores = {}, {}
     for contestant, worker in workers.items():
         file = scratch / f"{contestant.library}-{contestant.dtype}.npy"

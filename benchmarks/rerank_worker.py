@@ -14,7 +14,8 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from encode_worker import Padding, say
+from encode_engines import Padding
+from encode_worker import say
 
 
 def main(library: str, dtype: str, folder: str, pairs_file: str) -> None:
@@ -24,17 +25,18 @@ def main(library: str, dtype: str, folder: str, pairs_file: str) -> None:
         from likewise import CrossEncoder
 
         model = CrossEncoder(folder, dtype=dtype)
-        _ = model.engine  # made here, like the incumbent's: loading is no part of scoring
+        threads = model.engine.threads  # made here, like the incumbent's: loading is no part of scoring
     else:
         import sentence_transformers
         import torch
 
         choice = {} if dtype == "default" else {"model_kwargs": {"torch_dtype": getattr(torch, dtype)}}
         model = sentence_transformers.CrossEncoder(folder, **choice)
+        threads = torch.get_num_threads()
     say(
-        versions={name: version(name) for name in (library, "torch", "tokenizers", "numpy")},
+        versions={name: version(name) for name in (library, "tokenizers", "numpy")},
         device=str(model.device),
-        threads=sys.modules["torch"].get_num_threads(),
+        threads=threads,
     )
     scores: dict[str, Any] = {}
     tokens: dict[str, int] = {}

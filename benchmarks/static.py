@@ -6,14 +6,17 @@ python benchmarks/static.py --peer .venv-peer/bin/python
 import argparse
 import json
 import sys
+from functools import partial
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 from time import perf_counter
 
 import numpy as np
-from encode import COLUMN, HERE, PEER, TEXTS, Worker, lowest_cosine, read_distinct
+from contestants import HERE, PEER, Worker
+from encode import lowest_cosine
 from interleaved import describe_machine, interleaved, peer_python, ratios, spread, verdict
+from text_sets import COLUMN, TEXTS, read_distinct
 from tokenizers import Tokenizer
 
 from likewise import SentenceTransformer, models
@@ -53,10 +56,10 @@ def compare(width: int, folder: Path, texts: list[str], peer: str, rounds: int) 
     with TemporaryDirectory() as name:
         temporary = Path(name)
         model.save_pretrained(temporary / "model")
-        (temporary / "texts.json").write_text(json.dumps(texts), encoding="utf-8")
-        script = [peer, str(HERE / "encode_worker.py"), PEER, "default"]
+        (temporary / "texts.json").write_text(json.dumps({"texts": texts}), encoding="utf-8")
+        script = [peer, str(HERE / "encode_worker.py"), PEER, "auto", "default"]
         worker = Worker([*script, str(temporary / "model"), str(temporary / "texts.json")], temporary / "log")
-        seconds = interleaved({ALONE: alone, OURS: ours, PEER: worker.seconds}, rounds)
+        seconds = interleaved({ALONE: alone, OURS: ours, PEER: partial(worker.seconds, "encode texts")}, rounds)
         worker.ask(f"save {temporary / 'vectors.npy'}")
         cosine = lowest_cosine(model.encode(texts), np.load(temporary / "vectors.npy"))
     print(f"\n{width} dimensions, {rounds} rounds, lowest cosine to {PEER}: {cosine:.6f}\n")

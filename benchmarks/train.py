@@ -14,7 +14,7 @@ from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 
-from encode import Contestant, Worker
+from contestants import Contestant, Worker
 from interleaved import describe_machine, interleaved, peer_python, ratios, spread, verdict
 
 from likewise.checkpoint.locate import EMBEDDED_INSTALL, embedded_folder
