@@ -20,8 +20,9 @@ from encode_worker import say
 
 from likewise import SentenceTransformer, models
 from likewise.checkpoint.encoder_settings import BertSettings
+from likewise.engine.calibration import precision_without_scales
 from likewise.engine.library import LAYER_PRODUCTS, Encoder
-from likewise.engine.native import NativeEngine, chosen_dtype
+from likewise.engine.native import NativeEngine
 from likewise.engine.workers import in_threads
 from likewise.sentence_transformer import TOKEN_BUDGET
 from likewise.tokens import TokenBatch, batches_by_length
@@ -46,13 +47,12 @@ class Parts:
         tokens = self.model.tokenize(texts)
         self.lengths = tokens.lengths
         self.batches = [tokens.take(chosen) for chosen in batches_by_length(tokens.lengths, TOKEN_BUDGET)]
-        # As engine/native.py has it: in int8 the second product of the feed-forward part is wider.
-        wide = chosen_dtype("auto", self.engine.instructions) if dtype == "int8" else dtype
+        precision = precision_without_scales(dtype, self.engine.instructions)
         inner = settings.intermediate
         hidden = self.hidden
         shapes = ((3 * hidden, hidden), (hidden, hidden), (inner, hidden), (hidden, inner))
         self.shapes = dict(zip(LAYER_PRODUCTS, shapes, strict=True))  # (outputs, inputs)
-        self.dtypes = dict.fromkeys(LAYER_PRODUCTS, dtype) | {"contract": wide}
+        self.dtypes = {name: precision.of(name) for name in LAYER_PRODUCTS}
         draw = np.random.default_rng(0)
         self.bare = Encoder(self.engine._encoder.settings, self.engine.instructions)
         self.rows = {}
