@@ -19,9 +19,9 @@ from likewise.models.pooling import POOLING_MODES
 from likewise.network.packed import packed_tokens
 from likewise.network.pooling import Pooling
 from likewise.tokens import TokenBatch
-from tests.engine.test_native import cosines
 from tests.network.batches import SEEDS, packed, random_texts
 from tests.network.twins import load_ours
+from tests.peer.inputs import cosines
 from tests.tiny_checkpoints import counts_from_padding, tiny_encoder, vocabulary
 
 pytestmark = pytest.mark.skipif(not are_there(), reason="this installation has no kernels: there was no C++ compiler")
@@ -31,7 +31,7 @@ LONGEST = {"bert": 8192, "mpnet": 2048, "modernbert": 8192, "nomic_bert": 8192} 
 ALL = tuple(POOLING_MODES)
 NEAR = {"bfloat16": 0.9998, "int8": 0.99}  # the least mean cosine to float32: random weights are no kind ones
 LIMITS = pytest.mark.parametrize("limit", [600, pytest.param(8192, marks=pytest.mark.slow)])
-FEW = settings(max_examples=3, suppress_health_check=list(HealthCheck))
+FEW = settings(max_examples=2, suppress_health_check=list(HealthCheck))
 
 EngineOf = Callable[[str, str, str, tuple[str, ...]], NativeEngine]  # model type, instruction set, dtype, poolings
 InTorch = Callable[[str, TokenBatch], NDArray[np.float32]]

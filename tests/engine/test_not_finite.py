@@ -1,5 +1,6 @@
 """Weights that are infinite or NaN are refused, or seen in the vectors: never a vector that looks right."""
 
+from itertools import cycle
 from pathlib import Path
 
 import numpy as np
@@ -28,15 +29,14 @@ def damage(folder: Path, name: str, value: float, row: int = 0) -> None:
     save_file(arrays, folder / "model.safetensors", metadata={"format": "pt"})
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("model_type", ["bert", "mpnet", "modernbert", "nomic_bert"])
-def test_what_is_read_at_the_start_is_refused_with_its_file(model_type: str, value: float, tmp_path: Path) -> None:
+def test_what_is_read_at_the_start_is_refused_with_its_file(model_type: str, tmp_path: Path) -> None:
     whole = tiny_encoder(tmp_path, model_type)
     arrays = load_file(whole / "model.safetensors")
     unread = ("pooler", "position_ids", *TOKENS)
     names = [name for name in arrays if not any(part in name for part in unread)]
     assert len(names) > 15
-    for name in names:
+    for name, value in zip(names, cycle([np.nan, np.inf, -np.inf]), strict=False):
         save_file(arrays, whole / "model.safetensors", metadata={"format": "pt"})
         damage(whole, name, value)
         with pytest.raises(ValueError, match=r"model\.safetensors: .+: [\d,]+ of [\d,]+ numbers are infinite or NaN"):
