@@ -35,18 +35,25 @@ def test_the_package_does_not_ask_for_sentence_transformers() -> None:
     assert "sentence-transformers" not in required
 
 
-def test_the_demo_computes_without_torch(tmp_path: Path) -> None:
-    if (platform.system(), platform.machine()) != ("Linux", "x86_64"):
-        pytest.skip("torch is only left out on Linux x86-64, so far")
-    if missing := [tool for tool in ("c++", "git", "make") if shutil.which(tool) is None]:
-        pytest.skip(f"{missing[0]} is not there, so the kernels cannot be built, or not from a clean copy")
+def copy_checkout(folder: Path) -> None:
+    """Copy what belongs to the checkout, as it is now, into ``folder``: nothing that was built or installed."""
     if not (PROJECT / ".git").exists():
         pytest.skip("this is no checkout: what belongs to it is not known")
+    if shutil.which("git") is None:
+        pytest.skip("git is not there, so what belongs to the checkout is not known")
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=PROJECT, capture_output=True, text=True, check=True).stdout
     for name in filter(None, listed.split("\0")):
         if (PROJECT / name).is_file():
-            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(PROJECT / name, tmp_path / name)
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(PROJECT / name, folder / name)
+
+
+def test_the_demo_computes_without_torch(tmp_path: Path) -> None:
+    if (platform.system(), platform.machine()) != ("Linux", "x86_64"):
+        pytest.skip("torch is only left out on Linux x86-64, so far")
+    if missing := [tool for tool in ("c++", "make") if shutil.which(tool) is None]:
+        pytest.skip(f"{missing[0]} is not there, so the kernels cannot be built")
+    copy_checkout(tmp_path)
     done = subprocess.run(["make", "demo", f"PYTHON={sys.executable}"], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "softmax" in done.stdout.lower(), done.stdout  # what the question is about

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from likewise import SentenceTransformer
+from likewise.engine.library import are_there, instruction_sets
 from likewise.files import read_rows
 from likewise.similarity import pairwise_cos_sim
 from tests.assemble_mpnet import model_folder
-from tests.peer.inputs import lowest_cosine
+from tests.peer.inputs import SENTENCES, lowest_cosine
 from tests.peer.test_live import their_vectors
 
 pytestmark = pytest.mark.large
@@ -41,6 +42,21 @@ def test_the_published_score(dtype: str, tolerance: float, folder: Path, shared_
     print(f"all-mpnet-base-v2, STSb test, {dtype}: {score:.4f}")
     assert score == pytest.approx(PUBLISHED, abs=tolerance)
     assert score == pytest.approx(INCUMBENT, abs=tolerance)
+
+
+@pytest.mark.skipif(not are_there(), reason="this installation has no kernels: there was no C++ compiler")
+def test_both_engines_agree(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = [*SENTENCES[:33], "river " * 400]  # beyond MPNet's distances, and its limit
+    theirs = SentenceTransformer(folder, dtype="float32", engine="torch", device="cpu").encode(texts)
+    for instructions in instruction_sets():
+        monkeypatch.setenv("LIKEWISE_ISA", instructions)
+        for dtype, lowest in (("float32", 0.99999), ("bfloat16", 0.9995), ("int8", 0.99)):
+            ours = SentenceTransformer(folder, dtype=dtype, engine="native").encode(texts)
+            found = lowest_cosine(ours, theirs)
+            print(f"all-mpnet-base-v2, {instructions}, {dtype}: lowest cosine to torch {found:.6f}")
+            assert found > lowest
+            if dtype == "float32":
+                np.testing.assert_allclose(ours, theirs, atol=2e-6)
 
 
 @pytest.mark.peer

@@ -122,8 +122,13 @@ def outcome(encode: Any, texts: Any, arguments: dict[str, Any]) -> list[Any]:
         return shape_of(error)
 
 
-def lowest_cosine(ours: Any, theirs: Any) -> float:
-    """The lowest cosine between row i of ``ours`` and row i of ``theirs``, (n, dim) each, in float64."""
+def cosines(ours: Any, theirs: Any) -> Any:
+    """The cosine between row i of ``ours`` and row i of ``theirs``, (n, dim) each, in float64: (n,)."""
     left, right = (np.asarray(vectors, dtype=np.float64) for vectors in (ours, theirs))  # (n, dim)
     lengths = np.linalg.norm(left, axis=1) * np.linalg.norm(right, axis=1)
-    return float((np.sum(left * right, axis=1) / lengths).min())
+    return np.sum(left * right, axis=1) / lengths
+
+
+def lowest_cosine(ours: Any, theirs: Any) -> float:
+    """The lowest of the cosines."""
+    return float(cosines(ours, theirs).min())
