@@ -20,7 +20,6 @@ from encode_worker import say
 
 from likewise import SentenceTransformer, models
 from likewise.checkpoint.encoder_settings import BertSettings
-from likewise.engine.calibration import precision_without_scales
 from likewise.engine.library import LAYER_PRODUCTS, Encoder
 from likewise.engine.native import NativeEngine
 from likewise.engine.workers import in_threads
@@ -41,30 +40,28 @@ class Parts:
         self.engine, self.narrow = NativeEngine(chain, dtype), NativeEngine(chain, dtype)
         settings = chain.source.settings
         assert isinstance(settings, BertSettings)
-        self.layers, self.hidden = settings.layers, settings.hidden
+        self.dtype, self.layers, self.hidden = dtype, settings.layers, settings.hidden
         for layer in range(self.layers):
             self.narrow._encoder.set_window(layer, 0)
         tokens = self.model.tokenize(texts)
         self.lengths = tokens.lengths
         self.batches = [tokens.take(chosen) for chosen in batches_by_length(tokens.lengths, TOKEN_BUDGET)]
-        precision = precision_without_scales(dtype, self.engine.instructions)
         inner = settings.intermediate
         hidden = self.hidden
         shapes = ((3 * hidden, hidden), (hidden, hidden), (inner, hidden), (hidden, inner))
         self.shapes = dict(zip(LAYER_PRODUCTS, shapes, strict=True))  # (outputs, inputs)
-        self.dtypes = {name: precision.of(name) for name in LAYER_PRODUCTS}
         draw = np.random.default_rng(0)
         self.bare = Encoder(self.engine._encoder.settings, self.engine.instructions)
         self.rows = {}
         for number, (name, shape) in enumerate(self.shapes.items()):
-            self.bare.set_product("head", number, self.dtypes[name], draw.normal(size=shape))
+            self.bare.set_product("head", number, dtype, draw.normal(size=shape))
             self.rows[name] = draw.normal(size=(GROUP, shape[1])).astype(np.float32)
 
     def arithmetic(self) -> dict[str, float]:
         """Additions and multiplications of all layers, by what they are computed in."""
         counted: Counter[str] = Counter()
-        for name, (outputs, inputs) in self.shapes.items():
-            counted[self.dtypes[name]] += 2 * outputs * inputs * self.layers * int(self.lengths.sum())
+        for outputs, inputs in self.shapes.values():
+            counted[self.dtype] += 2 * outputs * inputs * self.layers * int(self.lengths.sum())
         # Attention is float32 in every dtype: each token with each of its text, once for scores and once for values.
         counted["float32"] += 4 * self.hidden * self.layers * int((self.lengths.astype(np.int64) ** 2).sum())
         return dict(counted)

@@ -13,7 +13,7 @@ from hypothesis import example, given, settings
 from numpy.typing import NDArray
 
 from likewise import CrossEncoder, SentenceTransformer, models
-from likewise.engine.kernel_encoder import Precision, kernel_encoder, not_known
+from likewise.engine.kernel_encoder import kernel_encoder, not_known
 from likewise.engine.library import DTYPES, Encoder, are_there, instruction_set, instruction_sets
 from likewise.engine.native import NativeEngine, parts
 from likewise.models.pooling import POOLING_MODES
@@ -55,7 +55,7 @@ def folder_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]
 def ours(folder_of: Callable[[str], Path]) -> KernelEncoder:
     @cache
     def made(variant: str, instructions: str, dtype: str) -> Encoder:
-        return kernel_encoder(models.Transformer(folder_of(variant)), Precision(dtype, dtype), instructions)
+        return kernel_encoder(models.Transformer(folder_of(variant)), dtype, instructions)
 
     return made
 
@@ -176,10 +176,10 @@ def test_any_width_is_right(hidden: int, instructions: str, tmp_path: Path) -> N
     # Weights drawn so wide make wide encoders wild: what rounding alone does to them is the measure.
     rounding = np.abs(in_float32 - exact).max()
     for dtype, most in (("float32", 3 * rounding), ("bfloat16", 0.1 * np.abs(exact).max())):
-        encoder = kernel_encoder(models.Transformer(folder), Precision(dtype, dtype), instructions)
+        encoder = kernel_encoder(models.Transformer(folder), dtype, instructions)
         error = np.abs(encoder.encode(batch, ["tokens"]) - exact)
         assert (error.max() if dtype == "float32" else np.median(error)) < most
-    encoder = kernel_encoder(models.Transformer(folder), Precision("int8", "int8"), instructions)
+    encoder = kernel_encoder(models.Transformer(folder), "int8", instructions)
     assert cosines(encoder.encode(batch, ["tokens"]), in_float32).mean() > 0.9
 
 
@@ -261,7 +261,9 @@ def test_the_true_model(instructions: str, minilm_folder: Path, monkeypatch: pyt
     ours = {dtype: SentenceTransformer(minilm_folder, dtype=dtype, engine="native").encode(texts) for dtype in DTYPES}
     np.testing.assert_allclose(ours["float32"], theirs, atol=1e-6)
     assert cosines(ours["bfloat16"], theirs).min() > 0.9998
-    assert cosines(ours["int8"], theirs).mean() > 0.998
+    in_int8 = cosines(ours["int8"], theirs)
+    assert in_int8.min() > 0.99  # of texts without a word
+    assert in_int8[[bool(text.strip()) for text in texts]].mean() > 0.998
 
 
 @pytest.mark.parametrize("model_type", ["bert", "roberta", "electra", "distilbert", "mpnet", "modernbert"])

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from likewise import CrossEncoder, SentenceTransformer, models
 from likewise.checkpoint.arrays import NamedArrays, read_arrays, write_arrays
 from likewise.checkpoint.model_files import CALIBRATION, needed_files
-from likewise.engine.calibration import calibration_texts, precision_of
+from likewise.engine.calibration import calibration_texts, scales_of
 from likewise.engine.library import are_there, instruction_set, is_native
 from tests.tiny_checkpoints import tiny_classifier, tiny_encoder
 
@@ -88,11 +88,11 @@ def test_texts_that_are_given_calibrate(tmp_path: Path) -> None:
 def test_the_texts_decide_the_scales(tmp_path: Path) -> None:
     SentenceTransformer(tiny_encoder(tmp_path / "plain", "bert")).save_pretrained(tmp_path / "out", dtype="int8")
     stored = dict(read_arrays(tmp_path / "out", (Path(CALIBRATION).stem,) * 2))
-    before = precision_of(models.Transformer(tmp_path / "out"), "int8", instruction_set()).input_scales
+    before = scales_of(models.Transformer(tmp_path / "out"), instruction_set())
     changed = stored["layers.1.expand"].copy()
     changed[3] *= 100
     rewrite(tmp_path / "out" / CALIBRATION, stored | {"layers.1.expand": changed})
-    after = precision_of(models.Transformer(tmp_path / "out"), "int8", instruction_set()).input_scales
+    after = scales_of(models.Transformer(tmp_path / "out"), instruction_set())
     differing = {place for place in before if (before[place] != after[place]).any()}
     assert differing == {(1, "expand")}
     np.testing.assert_allclose(before[1, "expand"][3] / after[1, "expand"][3], 10, rtol=1e-6)  # the square root

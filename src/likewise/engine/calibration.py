@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 
 from likewise.checkpoint.arrays import check_shapes, read_arrays, write_arrays
 from likewise.checkpoint.model_files import CALIBRATION
-from likewise.engine.kernel_encoder import KnownSettings, Precision, joined_arrays, kernel_encoder, layer_products
+from likewise.engine.kernel_encoder import InputScales, KnownSettings, joined_arrays, kernel_encoder, layer_products
 from likewise.engine.library import LAYER_PRODUCTS, instruction_set, is_native
 from likewise.models import Transformer
 
@@ -44,24 +43,13 @@ def dtype_of(transformer: Transformer, dtype: str, instructions: str) -> str:
     return "bfloat16" if is_native(instructions, "bfloat16") else "float32"
 
 
-def precision_of(transformer: Transformer, dtype: str, instructions: str) -> Precision:
-    """What each product of the encoder computes in where the model's dtype is ``dtype``.
+def scales_of(transformer: Transformer, instructions: str) -> InputScales:
+    """What inputs of int8 products are multiplied by, from what was observed when the model was converted, or now.
 
     Raises:
         ValueError: What was observed when the model was converted does not fit it.
     """
-    precision = precision_without_scales(dtype, instructions)
-    if dtype != "int8":
-        return precision
-    largest = _stored(transformer) or observed(transformer, calibration_texts(), instructions)
-    return replace(precision, input_scales=input_scales(transformer, largest))
-
-
-def precision_without_scales(dtype: str, instructions: str) -> Precision:
-    """The same, but for what inputs are scaled by: for weights that are packed already."""
-    if dtype != "int8":
-        return Precision(dtype, dtype)
-    return Precision("int8", "bfloat16" if is_native(instructions, "bfloat16") else "float32")
+    return input_scales(transformer, _stored(transformer) or observed(transformer, calibration_texts(), instructions))
 
 
 def calibrate(folder: Path, texts: Sequence[str]) -> None:
@@ -71,7 +59,7 @@ def calibrate(folder: Path, texts: Sequence[str]) -> None:
 
 def observed(transformer: Transformer, texts: Sequence[str], instructions: str) -> LargestInputs:
     """How large the inputs of each product become with ``texts``."""
-    encoder = kernel_encoder(transformer, Precision("float32", "float32"), instructions)
+    encoder = kernel_encoder(transformer, "float32", instructions)
     settings = encoder.settings
     widest = max(settings.hidden, settings.intermediate)
     largest = np.zeros((settings.layers, len(LAYER_PRODUCTS), widest), dtype=np.float32)
@@ -83,7 +71,7 @@ def observed(transformer: Transformer, texts: Sequence[str], instructions: str) 
     }
 
 
-def input_scales(transformer: Transformer, largest: LargestInputs) -> dict[tuple[int, str], NDArray[np.float32]]:
+def input_scales(transformer: Transformer, largest: LargestInputs) -> InputScales:
     """For each product what its inputs are multiplied by, (inputs,): SmoothQuant (Xiao et al. 2023, equation 4).
 
     An input that becomes large is made smaller and its weights larger, so that rounding to 8 bits, which follows the

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from itertools import product
 from typing import Any
 
@@ -22,20 +21,7 @@ from likewise.models import Transformer
 
 Arrays = Mapping[str, NDArray[Any]]
 KnownSettings = BertSettings | ModernBertSettings | NomicBertSettings
-
-
-@dataclass(frozen=True)
-class Precision:
-    """What the products of the layers compute in."""
-
-    dtype: str  # "float32", "bfloat16" or "int8"
-    contract_dtype: str  # of the second product of the feed-forward part, which loses the most in int8
-    # What each input of an int8 product is multiplied by before it is rounded: (layer, product) → (inputs,).
-    input_scales: Mapping[tuple[int, str], NDArray[np.float32]] = field(default_factory=dict)
-
-    def of(self, product: str) -> str:
-        """What one of LAYER_PRODUCTS computes in."""
-        return self.contract_dtype if product == "contract" else self.dtype
+InputScales = Mapping[tuple[int, str], NDArray[np.float32]]  # (layer, product) → (inputs,)
 
 
 def not_known(settings: EncoderSettings) -> str | None:
@@ -49,12 +35,15 @@ def not_known(settings: EncoderSettings) -> str | None:
 
 def kernel_encoder(
     transformer: Transformer,
-    precision: Precision,
+    dtype: str,
     instructions: str,
+    *,
+    input_scales: InputScales | None = None,
     packed: NamedArrays | None = None,
 ) -> Encoder:
-    """The encoder of ``transformer``, its products packed for an instruction set.
+    """The encoder of ``transformer``, the products of its layers in ``dtype`` and packed for an instruction set.
 
+    ``input_scales`` is what each input of an int8 product is multiplied by before it is rounded.
     ``packed`` holds the products of the layers as they were packed before, "layers.0.qkv": their weights are not read.
 
     Raises:
@@ -71,8 +60,7 @@ def kernel_encoder(
         _set_around_layers(encoder, settings, arrays)
         _set_norms(encoder, settings, arrays)
         for layer, kind in layer_products(settings) if packed is None else ():
-            name, dtype = f"layers.{layer}.{kind}", precision.of(kind)
-            scales = precision.input_scales.get((layer, kind)) if dtype == "int8" else None
+            name, scales = f"layers.{layer}.{kind}", None if input_scales is None else input_scales[layer, kind]
             weight, bias = arrays[f"{name}.weight"], arrays.get(f"{name}.bias")
             encoder.set_product(kind, layer, dtype, weight, bias, scales)
     if packed is not None:
@@ -82,7 +70,7 @@ def kernel_encoder(
                 if name not in packed:
                     raise ValueError(f"{name} is missing")
                 rows, columns = shapes[f"{name}.weight"]
-                encoder.set_packed(kind, layer, precision.of(kind), packed[name], (rows, columns))
+                encoder.set_packed(kind, layer, dtype, packed[name], (rows, columns))
     return encoder
 
 

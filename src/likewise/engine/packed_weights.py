@@ -31,8 +31,7 @@ def pack(folder: Path) -> None:
     """Keep the weights of the encoder in ``folder`` beside it, packed as this machine computes them by default."""
     transformer, instructions = Transformer(folder), instruction_set()
     dtype = calibration.dtype_of(transformer, "auto", instructions)
-    precision = calibration.precision_of(transformer, dtype, instructions)
-    encoder = kernel_encoder(transformer, precision, instructions)
+    encoder = _packed_now(transformer, dtype, instructions)
     arrays = {
         f"layers.{layer}.{product}": encoder.packed(product, layer)
         for layer, product in layer_products(transformer.settings)
@@ -49,11 +48,13 @@ def encoder_of(transformer: Transformer, dtype: str, instructions: str) -> tuple
     """
     packed = packed_products(transformer, dtype, instructions)
     if packed is None:
-        precision = calibration.precision_of(transformer, dtype, instructions)
-        return kernel_encoder(transformer, precision, instructions), None
-    file = packed_file(transformer.location.folder, dtype, instructions)
-    precision = calibration.precision_without_scales(dtype, instructions)
-    return kernel_encoder(transformer, precision, instructions, packed), file
+        return _packed_now(transformer, dtype, instructions), None
+    return kernel_encoder(transformer, dtype, instructions, packed=packed), packed.origin
+
+
+def _packed_now(transformer: Transformer, dtype: str, instructions: str) -> Encoder:
+    scales = calibration.scales_of(transformer, instructions) if dtype == "int8" else None
+    return kernel_encoder(transformer, dtype, instructions, input_scales=scales)
 
 
 def packed_products(transformer: Transformer, dtype: str, instructions: str) -> NamedArrays | None:

@@ -82,8 +82,8 @@ using Allocate = void* (*)(size_t bytes);
 struct InstructionSet {
     const char* name;
     int32_t panel;  // outputs that are packed together
-    int (*blocks_of)(int inputs);
-    int (*block_width_of)(int inputs);
+    int (*blocks_of)(int inputs, Dtype dtype);
+    int (*block_width_of)(int inputs, Dtype dtype);
     size_t (*packed_size)(int32_t inputs, int32_t outputs, Dtype dtype);  // bytes of the weights
     void (*pack)(Product& product, const float* weight);                  // (outputs, inputs)
     void (*multiply)(const Product& product, const float* rows, int32_t count, float* out, Allocate allocate);

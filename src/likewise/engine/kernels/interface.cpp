@@ -164,8 +164,8 @@ Product* new_product(Handle& handle, int32_t part, int32_t layer, int32_t dtype,
         return failed(error, "a product cannot be (%d, %d)", outputs, inputs), nullptr;
     made.inputs = inputs;
     made.dtype = static_cast<Dtype>(dtype);
-    made.blocks = handle.instructions->blocks_of(inputs);
-    made.block_width = handle.instructions->block_width_of(inputs);
+    made.blocks = handle.instructions->blocks_of(inputs, made.dtype);
+    made.block_width = handle.instructions->block_width_of(inputs, made.dtype);
     return product;
 }
 

@@ -81,7 +81,7 @@ inline void multiply_plainly(const Product& product, const float* rows, int32_t 
 }
 
 inline size_t packed_size(int32_t inputs, int32_t outputs, Dtype dtype) {
-    return size_t(panels_of(outputs)) * PANEL * blocks_of(inputs) * block_width_of(inputs) * bytes_of(dtype);
+    return size_t(panels_of(outputs)) * PANEL * blocks_of(inputs, dtype) * block_width_of(inputs, dtype) * bytes_of(dtype);
 }
 
 }  // namespace INSTRUCTIONS

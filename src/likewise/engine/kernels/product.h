@@ -9,11 +9,13 @@ struct Constant {
 };
 
 constexpr int PANEL = TILE_VECTORS * LANES;  // outputs
-constexpr int MOST_INPUTS = 512;             // of a block: its weights for a panel stay near, and int8 scales stay local
 
-inline int blocks_of(int inputs) { return (inputs + MOST_INPUTS - 1) / MOST_INPUTS; }
-inline int block_width_of(int inputs) {
-    int width = (inputs + blocks_of(inputs) - 1) / blocks_of(inputs);
+// Inputs of a block, at most: its weights for a panel stay near. In int8 each block of a token has a scale of its own,
+// and the smaller the block, the less one large input costs the others.
+inline int most_inputs(Dtype dtype) { return dtype == INT8 ? 256 : 512; }
+inline int blocks_of(int inputs, Dtype dtype) { return (inputs + most_inputs(dtype) - 1) / most_inputs(dtype); }
+inline int block_width_of(int inputs, Dtype dtype) {
+    const int blocks = blocks_of(inputs, dtype), width = (inputs + blocks - 1) / blocks;
     return (width + 3) / 4 * 4;
 }
 inline int panels_of(int outputs) { return (outputs + PANEL - 1) / PANEL; }
