@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from itertools import chain, islice, pairwise
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +21,7 @@ from likewise.tokens import TokenBatch
 
 Vectors = NDArray[np.float32]
 
-TOKENS_TO_SPLIT = 256  # a single batch of fewer tokens is computed by one thread
+TOKENS_OF_A_PART = 192  # that a thread takes at once: two groups of the kernels', so that all threads end together
 
 
 def reason_against(chain: models.Chain, dtype: str) -> str | None:
@@ -75,12 +76,21 @@ class NativeEngine:
         return self._computed(batches, lambda batch: self._encoder.encode(batch, ["tokens"]))
 
     def _computed(self, batches: Iterable[TokenBatch], compute: Callable[[TokenBatch], Vectors]) -> Iterator[Vectors]:
-        batches = iter(batches)
-        first = list(islice(batches, 2))
-        if len(first) == 1 and self.threads > 1 and len(first[0].ids) > TOKENS_TO_SPLIT and len(first[0]) > 1:
-            yield np.concatenate(list(in_threads(compute, parts(first[0], self.threads), self.threads)))
-        else:
-            yield from in_threads(compute, chain(first, batches), self.threads)
+        counts: deque[int] = deque()  # in how many parts each batch is computed
+
+        def all_parts() -> Iterator[TokenBatch]:
+            for batch in batches:
+                found = parts(batch, -(-len(batch.ids) // TOKENS_OF_A_PART))
+                counts.append(len(found))
+                yield from found
+
+        computed: list[Vectors] = []
+        for vectors in in_threads(compute, all_parts(), self.threads):
+            computed.append(vectors)
+            if len(computed) == counts[0]:
+                yield np.concatenate(computed)
+                computed.clear()
+                counts.popleft()
 
     def _product(self, weight: NDArray[np.floating], bias: NDArray[np.floating] | None) -> Callable[[Vectors], Vectors]:
         """rows → rows weightᵀ + bias, in float32: each row's bits are its own, which a BLAS does not promise."""
@@ -91,7 +101,9 @@ class NativeEngine:
 
 
 def parts(batch: TokenBatch, count: int) -> list[TokenBatch]:
-    """``batch`` in ``count`` parts or fewer, of whole texts and about as many tokens each."""
+    """``batch`` in ``count`` parts or fewer, of whole texts and about as many tokens each; at least one."""
+    if count < 2:
+        return [batch]
     wanted = np.arange(1, count) * (len(batch.ids) / count)
     borders = [0, *np.searchsorted(batch.offsets, wanted).tolist(), len(batch)]
     return [batch.take(np.arange(start, stop)) for start, stop in pairwise(borders) if start < stop]
