@@ -52,7 +52,7 @@ def likewise(folder: str, dtype: str, engine: str) -> Loaded:
 
     model: Any = SentenceTransformer(folder, dtype=dtype, engine=engine)  # type: ignore[arg-type]
     made = model.engine  # made here, like the incumbent's: loading is no part of encoding
-    return Loaded(model.encode, str(made.dtype), made.threads, str(model.device))
+    return Loaded(model.encode, made.dtype, made.threads, made.device)
 
 
 def sentence_transformers(folder: str, dtype: str) -> Loaded:

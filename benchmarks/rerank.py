@@ -22,11 +22,12 @@ from contestants import HERE, OURS, OURS_DEFAULT, PEER, PEER_BFLOAT16, PEER_DEFA
 from interleaved import describe_machine, interleaved, peer_python, ratios, spread, verdict
 from ms_marco_weights import FOLDER as MODEL
 
+from likewise.engine.processor import has_native_bfloat16
 from likewise.files import read_rows
 
 DATA = HERE.parents[1] / "shared" / "data"
 ROUNDS = 5
-CONTESTANTS = (PEER_DEFAULT, PEER_BFLOAT16, Contestant(OURS, "float32"), OURS_DEFAULT)
+CONTESTANTS = (PEER_DEFAULT, PEER_BFLOAT16, Contestant(OURS, "float32"), Contestant(OURS, "int8"), OURS_DEFAULT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,7 @@ def compare(name: str, workers: Mapping[Contestant, Worker], rounds: int, scratc
             str(c),
             f"{task.count / median(seconds[c]):,.0f}",
             spread(ratios(seconds[PEER_DEFAULT], seconds[c])),
-            spread(ratios(seconds[PEER_BFLOAT16], seconds[c])),
+            spread(ratios(seconds[PEER_BFLOAT16], seconds[c])) if PEER_BFLOAT16 in seconds else "–",
             f"{tokens[c] / task.count:.1f}",
             f"{np.abs(scores[c] - scores[PEER_DEFAULT]).max():.4f}",
         ]
@@ -93,6 +94,9 @@ def main() -> None:
         pairs_file.write_text(json.dumps(pairs), encoding="utf-8")
         workers = {}
         for contestant in CONTESTANTS:
+            if contestant == PEER_BFLOAT16 and not has_native_bfloat16():
+                print(f"{contestant}: left out, this processor does not multiply bfloat16")
+                continue
             python = arguments.peer if contestant.library == PEER else sys.executable
             script = [python, str(HERE / "rerank_worker.py"), contestant.library, contestant.dtype]
             workers[contestant] = worker = Worker([*script, str(MODEL), str(pairs_file)], scratch / f"{contestant}.log")
