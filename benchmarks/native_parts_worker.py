@@ -35,7 +35,7 @@ class Parts:
     def __init__(self, dtype: str, folder: str, texts: list[str]):
         self.texts = texts
         self.model = SentenceTransformer(folder, dtype=dtype, engine="native")
-        chain = self.model._routes.first
+        chain = self.model.live.routes.first
         assert isinstance(chain.source, models.Transformer)
         self.engine, self.narrow = NativeEngine(chain, dtype), NativeEngine(chain, dtype)
         settings = chain.source.settings

@@ -25,17 +25,17 @@ def main(library: str, dtype: str, folder: str, pairs_file: str) -> None:
         from likewise import CrossEncoder
 
         model = CrossEncoder(folder, dtype=dtype)
-        threads = model.engine.threads  # made here, like the incumbent's: loading is no part of scoring
+        device, threads = model.engine.device, model.engine.threads  # made here: loading is no part of scoring
     else:
         import sentence_transformers
         import torch
 
         choice = {} if dtype == "default" else {"model_kwargs": {"torch_dtype": getattr(torch, dtype)}}
         model = sentence_transformers.CrossEncoder(folder, **choice)
-        threads = torch.get_num_threads()
+        device, threads = str(model.device), torch.get_num_threads()
     say(
         versions={name: version(name) for name in (library, "tokenizers", "numpy")},
-        device=str(model.device),
+        device=device,
         threads=threads,
     )
     scores: dict[str, Any] = {}
