@@ -91,7 +91,9 @@ def test_what_saving_does_not_know_is_told(encoder: Path, tmp_path: Path) -> Non
     model = made("words", encoder)
     with pytest.raises(ValueError, match="layout '5' is not known; use one of 'legacy', '6'"):
         model.save_pretrained(tmp_path / "saved", layout="5")  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="stored in 'int8'; use one of float32, float16, bfloat16"):
+    with pytest.raises(ValueError, match="stored in 'int4'; use one of float32, float16, bfloat16, int8"):
+        model.save_pretrained(tmp_path / "saved", dtype="int4")
+    with pytest.raises(ValueError, match='dtype="int8" is for transformers, and the model has none'):
         model.save_pretrained(tmp_path / "saved", dtype="int8")
     with pytest.raises(ValueError, match="a pickle can run code"):
         model.save_pretrained(tmp_path / "saved", safe_serialization=False)

@@ -97,6 +97,15 @@ def read_arrays(folder: Path, names: tuple[str, str] = ("model", "pytorch_model"
     raise FileNotFoundError(f"{folder} holds no weights: neither {first} nor {second} is in it")
 
 
+def read_array_file(path: Path) -> NamedArrays:
+    """The arrays of one safetensors file.
+
+    Raises:
+        ValueError: The file is damaged.
+    """
+    return NamedArrays(_read_safetensors(path), path)
+
+
 def check_shapes(
     arrays: Mapping[str, NDArray[Any]], expected: Mapping[str, tuple[int, ...]], origin: str | Path
 ) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from likewise.checkpoint.arrays import check_shapes, read_arrays, write_arrays
+from likewise.checkpoint.arrays import check_shapes, read_array_file, write_arrays
 from likewise.checkpoint.model_files import CALIBRATION
 from likewise.engine.kernel_encoder import InputScales, KnownSettings, joined_arrays, kernel_encoder, layer_products
 from likewise.engine.library import LAYER_PRODUCTS, instruction_set, is_native
@@ -97,7 +97,7 @@ def _stored(transformer: Transformer) -> LargestInputs | None:
     if not is_calibrated(transformer):
         return None
     file = transformer.location.folder / CALIBRATION
-    largest = read_arrays(file.parent, (file.stem, file.stem))
+    largest = read_array_file(file)
     widths = {
         f"layers.{layer}.{product}": _inputs(transformer, product)
         for layer, product in layer_products(transformer.settings)

@@ -59,19 +59,25 @@ def kernel_encoder(
         encoder = Encoder(_settings(settings), instructions)
         _set_around_layers(encoder, settings, arrays)
         _set_norms(encoder, settings, arrays)
-        for layer, kind in layer_products(settings) if packed is None else ():
-            name, scales = f"layers.{layer}.{kind}", None if input_scales is None else input_scales[layer, kind]
-            weight, bias = arrays[f"{name}.weight"], arrays.get(f"{name}.bias")
-            encoder.set_product(kind, layer, dtype, weight, bias, scales)
-    if packed is not None:
-        with about(packed.origin):
+        if packed is None:
             for layer, kind in layer_products(settings):
-                name = f"layers.{layer}.{kind}"
-                if name not in packed:
-                    raise ValueError(f"{name} is missing")
-                rows, columns = shapes[f"{name}.weight"]
-                encoder.set_packed(kind, layer, dtype, packed[name], (rows, columns))
+                name, scales = f"layers.{layer}.{kind}", None if input_scales is None else input_scales[layer, kind]
+                weight, bias = arrays[f"{name}.weight"], arrays.get(f"{name}.bias")
+                encoder.set_product(kind, layer, dtype, weight, bias, scales)
+    if packed is not None:
+        _set_packed_products(encoder, settings, dtype, packed)
     return encoder
+
+
+def _set_packed_products(encoder: Encoder, settings: KnownSettings, dtype: str, packed: NamedArrays) -> None:
+    shapes = dict(_shapes(settings))
+    with about(packed.origin):
+        for layer, kind in layer_products(settings):
+            name = f"layers.{layer}.{kind}"
+            if name not in packed:
+                raise ValueError(f"{name} is missing")
+            rows, columns = shapes[f"{name}.weight"]
+            encoder.set_packed(kind, layer, dtype, packed[name], (rows, columns))
 
 
 def layer_products(settings: EncoderSettings) -> Iterator[tuple[int, str]]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 import likewise
-from likewise.checkpoint.arrays import NamedArrays, read_arrays, write_arrays
+from likewise.checkpoint.arrays import NamedArrays, read_array_file, write_arrays
 from likewise.checkpoint.model_files import CALIBRATION
 from likewise.engine import calibration
 from likewise.engine.kernel_encoder import kernel_encoder, layer_products
@@ -68,7 +68,7 @@ def packed_products(transformer: Transformer, dtype: str, instructions: str) -> 
     file = packed_file(transformer.location.folder, dtype, instructions)
     if transformer.is_merged or not file.is_file():
         return None
-    arrays = read_arrays(file.parent, (file.stem, file.stem))
+    arrays = read_array_file(file)
     if arrays.get(FINGERPRINT, np.empty(0)).tobytes() != fingerprint(transformer, dtype):
         logger.warning(
             "%s is of other weights or of another version of likewise, so they are packed anew, in memory; make the "
@@ -85,9 +85,8 @@ def fingerprint(transformer: Transformer, dtype: str) -> bytes:
     Of each array some values are read: a training changes them all, and a whole file takes longer to read than to map.
     """
     told = hashlib.sha512(f"{likewise.__version__}, {VERSION}, {dtype}".encode())
-    stored = NamedArrays.of(transformer.stored)
-    for name in sorted(stored):
-        array, kind = stored.stored(name)
+    for name in sorted(transformer.stored):
+        array, kind = transformer.stored.stored(name)
         told.update(f"{name}, {kind}, {array.shape}".encode())
         values = array.reshape(-1)
         middle = max(0, len(values) // 2 - SAMPLE // 2)
