@@ -298,6 +298,7 @@ def test_another_run_is_not_mixed_up_with(run: Run, folder: Path) -> None:
 
 def interrupt_after(step: int, times: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Press Ctrl-C in a step, ``times`` times."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell that runs the tests behind it ignores Ctrl-C
     see = Watch.see
 
     def interrupted(watch: Watch, now: int, loss: float) -> None:
