@@ -10,6 +10,7 @@ from typing import Any
 from likewise import models
 from likewise.checkpoint.adapter import SETTINGS, WEIGHTS, Adapter
 from likewise.checkpoint.arrays import FLOATS
+from likewise.checkpoint.fingerprint import fingerprint
 from likewise.checkpoint.model_card import ModelFacts, Score, TrainingFacts, is_generated, model_card
 from likewise.checkpoint.model_files import encoder_folders
 from likewise.checkpoint.model_settings import ModelSettings
@@ -118,6 +119,16 @@ def save_model(
         if card is not None and not has_own_card(path):
             facts = _facts(modules, live.routes, settings, card, Path(os.path.realpath(path)).name)
             (folder / "README.md").write_text(model_card(facts), encoding="utf-8")
+
+
+def fingerprint_of(modules: Sequence[models.Module], live: LiveModel) -> str:
+    """What tells this model, with its weights as they are now, from every other: 32 hexadecimal digits."""
+
+    def files_of(module: models.Module) -> ModuleFiles:
+        inside: Any = files_of if isinstance(module, models.Router) else live.arrays(module)
+        return module.files(inside, "legacy")
+
+    return fingerprint(list(map(files_of, modules)))
 
 
 def has_own_card(path: str | os.PathLike[str]) -> bool:

@@ -34,7 +34,7 @@ from likewise.engine.live import LiveModel
 from likewise.extras import extra
 from likewise.model import Model
 from likewise.models.reading import read_modules
-from likewise.saving import StoredForm, save_model
+from likewise.saving import StoredForm, fingerprint_of, save_model
 from likewise.similarity import SimilarityFunction, normalize_embeddings
 from likewise.tokens import TokenBatch, texts_of
 
@@ -108,6 +108,7 @@ class SentenceTransformer(Model):
         else:
             raise ValueError("give a model's name or folder, or modules=[models.Transformer(…), models.Pooling(…)]")
         check_whole_numbers(threads=threads)
+        self._fingerprints: dict[str, str] = {}  # by the modules' settings
         live = LiveModel(self._routes, None if device is None else str(device), chosen_dtype, engine, threads)
         super().__init__(live, settings, prompts, default_prompt_name)
         self.similarity_fn_name = similarity_fn_name or settings.similarity_fn_name or SimilarityFunction.COSINE
@@ -310,6 +311,20 @@ class SentenceTransformer(Model):
             similarity=self.similarity_fn_name,
             layout=self._layout,
         )
+
+    @property
+    def fingerprint(self) -> str:
+        """32 hexadecimal digits that tell this model from every other: its settings, its tokenizer, every weight.
+
+        Neither the device nor the dtype that it computes in is told, nor prompts. Of a model whose network is being
+        trained it is made anew each time, else once.
+        """
+        if self._live.has_network:
+            return fingerprint_of(self._modules, self._live)
+        settings = repr(self._modules)  # what can be changed without the network, such as max_seq_length
+        if settings not in self._fingerprints:
+            self._fingerprints[settings] = fingerprint_of(self._modules, self._live)
+        return self._fingerprints[settings]
 
     def __repr__(self) -> str:
         lines = [repr(module) for module in self._modules] + [f"engine: {self._live!r}"]
