@@ -11,23 +11,19 @@ from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import numpy as np
 import pyarrow
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pyarrow import parquet
 
-from likewise import files
 from likewise.files import (
     Row,
-    check_vector_suffix,
     read_lines,
     read_rows,
     read_texts,
     whole_file,
     whole_folder,
-    write_vectors,
 )
 
 UNICODE = st.characters(exclude_categories=["Cs"])
@@ -376,62 +372,6 @@ def test_a_whole_folder_refuses_what_cannot_be_renamed(tmp_path: Path, monkeypat
         with pytest.raises(OSError, match="cannot be renamed"), whole_folder(name):
             pass
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "work"]
-
-
-@pytest.mark.parametrize("shape", [(3, 4), (0, 4), (0,)])
-@pytest.mark.parametrize("name", ["vectors.npy", "vectors.NPY", "vectors.parquet"])
-def test_vectors_come_back_from_numpy_and_parquet_files(tmp_path: Path, shape: tuple[int, ...], name: str) -> None:
-    vectors = np.random.default_rng(0).normal(size=shape).astype(np.float32)
-    columns: dict[str, list[object]] = {"text": [f"text {n}" for n in range(shape[0])], "line": [*range(shape[0])]}
-    write_vectors(tmp_path / name, vectors, columns)
-    assert [path.name for path in tmp_path.iterdir()] == [name]
-    if name.endswith("parquet"):
-        table = parquet.read_table(tmp_path / name)
-        assert table.schema.names == ["text", "line", "vector"]
-        lists = table.schema.field("vector").type
-        assert (lists.list_size, lists.value_type) == (shape[-1] or 1, pyarrow.float32())
-        assert [row.values["text"] for row in read_rows(tmp_path / name)] == columns["text"]
-        np.testing.assert_array_equal(np.array(table["vector"].to_pylist(), np.float32).reshape(shape), vectors)
-    else:
-        np.testing.assert_array_equal(np.load(tmp_path / name), vectors)
-
-
-@pytest.mark.parametrize("dtype", ["float64", "float16", "int8"])
-def test_parquet_vectors_are_float32_in_row_groups(tmp_path: Path, dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(files, "VECTORS_PER_ROW_GROUP", 2)
-    vectors = np.arange(20).reshape(4, 5).astype(dtype).T  # not contiguous
-    write_vectors(tmp_path / "vectors.parquet", vectors)
-    file = parquet.ParquetFile(tmp_path / "vectors.parquet")
-    assert file.num_row_groups == 3
-    assert file.schema_arrow.field("vector").type.value_type == pyarrow.float32()
-    assert file.read()["vector"].to_pylist() == vectors.astype(np.float32).tolist()
-
-
-@pytest.mark.parametrize(
-    ("name", "shape", "columns", "words"),
-    [
-        ("vectors.txt", (2, 3), None, "vectors.txt.*npy or .parquet"),
-        ("vectors", (2, 3), None, "npy or .parquet"),
-        ("vectors.npy", (3,), None, r"shape \(n, dim\), not \(3,\)"),
-        ("vectors.parquet", (2, 3), {"text": ["a"]}, "'text' has 1 values for 2 vectors"),
-        ("vectors.parquet", (2, 3), {"vector": ["a", "b"]}, "'vector'"),
-        ("vectors.parquet", (2, 3), {"mixed": ["a", 1]}, "'mixed' cannot be written"),
-    ],
-)
-def test_what_cannot_be_written_is_refused_and_leaves_nothing(
-    tmp_path: Path, name: str, shape: tuple[int, ...], columns: dict[str, list[object]] | None, words: str
-) -> None:
-    with pytest.raises(ValueError, match=words):
-        write_vectors(tmp_path / name, np.zeros(shape, np.float32), columns)
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_suffix_is_refused_before_the_work() -> None:
-    for name in ("a.npy", "a.parquet", Path("b.PARQUET")):
-        check_vector_suffix(name)
-    for name in ("a.csv", "a", "npy", ".npy"):
-        with pytest.raises(ValueError, match=r"ends in \.npy or \.parquet"):
-            check_vector_suffix(name)
 
 
 def test_parquet_holds_one_row_group_in_memory(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ ROOMS = [  # each uses itself and those above it
     "extras",
     "needs_torch",
     "files",
+    "vector_files",
     "tables",
     "markdown",
     "passages",

@@ -8,15 +8,12 @@ import reprlib
 import shutil
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import BinaryIO, TypeAlias
-
-import numpy as np
-from numpy.typing import NDArray
 
 from likewise.extras import extra
 
@@ -24,7 +21,6 @@ FilePath: TypeAlias = str | os.PathLike[str]
 Choose: TypeAlias = Callable[[list[str]], Sequence[str]]  # the columns that there are → those to read
 
 LARGEST_CSV_FIELD = 100_000_000  # characters; what is longer is no text but a quotation mark that nobody closed
-VECTORS_PER_ROW_GROUP = 16_384  # 25 MB of 384 dimensions: what a reader of the Parquet file must hold at once
 WEIGHT_FILES = (
     *("*.safetensors", "*.safetensors.index.json", "pytorch_model*.bin*", "adapter_config.json"),
     *("model.onnx", "model.onnx.data"),
@@ -63,6 +59,11 @@ def read_texts(path: FilePath, column: str | None = None) -> Iterator[str]:
     Raises what read_rows does, and ValueError, with file, line and value, for None, a number or another value that
     is not text.
     """
+    return (text for text, _ in read_texts_and_lines(path, column))
+
+
+def read_texts_and_lines(path: FilePath, column: str | None = None) -> Iterator[tuple[str, int]]:
+    """Read the texts that read_texts gives, each with the line on which its row starts."""
 
     def choose(available: list[str]) -> Sequence[str]:
         nonlocal column  # the first row of JSONL decides for the rest
@@ -80,7 +81,7 @@ def read_texts(path: FilePath, column: str | None = None) -> Iterator[str]:
                 f"{_place(row.source, row.line)}: the column {name!r} holds {reprlib.repr(value)}, which is not text; "
                 'leave the row out, or make it Unicode text ("" is a valid text)'
             )
-        yield value
+        yield value, row.line
 
 
 def read_lines(path: FilePath) -> Iterator[str]:
@@ -156,55 +157,6 @@ def whole_folder(path: FilePath, dropped: Sequence[str] = ()) -> Iterator[Path]:
     finally:
         if target.exists():
             shutil.rmtree(old, ignore_errors=True)
-
-
-def write_vectors(
-    path: FilePath, vectors: NDArray[np.generic], columns: Mapping[str, Sequence[object]] | None = None
-) -> None:
-    """Write vectors (n, dim) to a .npy or .parquet file, which appears whole or not at all.
-
-    A .npy file holds the array alone, as it is. A Parquet file holds the ``columns``, each of n values, and the
-    column "vector": lists of dim float32 numbers.
-
-    Raises ValueError for another suffix, for vectors of another shape and for columns that do not fit.
-    """
-    check_vector_suffix(path)
-    if vectors.ndim != 2 and vectors.shape != (0,):  # (0,) is what encoding no texts gives
-        raise ValueError(f"vectors must have the shape (n, dim), not {vectors.shape}")
-    if Path(path).suffix.lower() == ".npy":
-        with whole_file(path) as temporary, temporary.open("wb") as file:  # np.save would add .npy to a name in .NPY
-            np.save(file, vectors, allow_pickle=False)
-        return
-    import pyarrow
-    from pyarrow import parquet
-
-    table = {}
-    for name, values in (columns or {}).items():
-        if name == "vector":
-            raise ValueError("the column 'vector' is that of the vectors; give yours another name")
-        if len(values) != len(vectors):
-            raise ValueError(f"the column {name!r} has {len(values)} values for {len(vectors)} vectors")
-        try:
-            table[name] = pyarrow.array(values)
-        except (ValueError, TypeError) as error:
-            raise ValueError(f"the column {name!r} cannot be written to Parquet: {error}") from error
-    numbers = pyarrow.array(np.ascontiguousarray(vectors, dtype=np.float32).reshape(-1))
-    table["vector"] = pyarrow.FixedSizeListArray.from_arrays(numbers, vectors.shape[-1] or 1)  # Arrow has no lists of 0
-    with whole_file(path) as temporary:
-        parquet.write_table(pyarrow.table(table), temporary, row_group_size=VECTORS_PER_ROW_GROUP)
-
-
-def check_vector_suffix(path: FilePath) -> None:
-    """Refuse a file name that write_vectors cannot write, before hours of work.
-
-    Raises ValueError for another suffix than .npy or .parquet; ImportError where Parquet needs a missing package.
-    """
-    suffix = Path(path).suffix.lower()
-    if suffix not in (".npy", ".parquet"):
-        raise ValueError(f"cannot write vectors to {str(path)!r}; give a name that ends in .npy or .parquet")
-    if suffix == ".parquet":
-        with extra("data", "Writing Parquet"):
-            import pyarrow  # noqa: F401
 
 
 def _rows(source: str, choose: Choose) -> Iterator[Row]:

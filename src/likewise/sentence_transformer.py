@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -29,6 +29,7 @@ from likewise.checkpoint.values import about, shortened
 from likewise.checkpoint.write import Layout
 from likewise.description import ModelDescription, describe
 from likewise.encoding.embed import Batching, embed, embed_tokens
+from likewise.encoding.streams import WINDOW, stream
 from likewise.engine import dtype_name
 from likewise.engine.live import LiveModel
 from likewise.extras import extra
@@ -36,7 +37,7 @@ from likewise.model import Model
 from likewise.models.reading import read_modules
 from likewise.saving import StoredForm, fingerprint_of, save_model
 from likewise.similarity import SimilarityFunction, normalize_embeddings
-from likewise.tokens import TokenBatch, texts_of
+from likewise.tokens import TokenBatch, each_of, texts_of
 
 if TYPE_CHECKING:
     import torch
@@ -200,6 +201,26 @@ class SentenceTransformer(Model):
             rows = tensor if convert_to_tensor else list(tensor)
             return rows[0] if is_single else rows
         return vectors[0] if is_single else vectors
+
+    def encode_stream(
+        self, inputs: Iterable[Any], *, window: int = WINDOW, **arguments: Any
+    ) -> Generator[Any, None, None]:
+        """Yield the vector (dim,) of each text, in order, in constant memory: for inputs of any length, endless too.
+
+        Texts are read as they are needed, ``window`` at a time; each window is sorted and computed as ``encode`` does
+        it, with the same ``arguments``. The first vector comes after one window: give a small one to texts that come
+        slowly. An item that is no text, and an error of ``inputs``, is raised after all vectors before it.
+
+        Raises:
+            TypeError: ``inputs`` or an item is not right; an item's position counts from the start of the stream.
+            ValueError: An argument is not right, or a text cannot be written as UTF-8.
+        """
+        if isinstance(inputs, str):
+            raise TypeError(f"encode_stream takes an iterable of texts, not one; use encode({shortened(inputs)})")
+        check_whole_numbers(window=window)
+        arguments = {"show_progress_bar": False} | arguments  # the end of a stream is not known
+        self.encode([], **arguments)  # what is wrong with the arguments is said here, not at the first vector
+        return stream(lambda texts: self.encode(texts, **arguments), each_of(inputs), window)
 
     def encode_query(
         self,

@@ -26,6 +26,19 @@ class TokenizerError(ValueError):
     """A tokenizer fails, or its tokens are not the model's: its files are damaged or another model's."""
 
 
+class NoText(TypeError):  # noqa: N818, it says what is the matter
+    """Where a text should be, there is something else."""
+
+    def __init__(self, position: int, text: object):
+        found = f"{reprlib.repr(text)} ({type(text).__name__})"
+        super().__init__(f"text {position} is no string but {found}; {_advice(text)}")
+        self.position, self.text = position, text
+
+    def at(self, position: int) -> NoText:
+        """The same for a text that is at another position among more texts."""
+        return NoText(position, self.text)
+
+
 class LoneSurrogate(ValueError):  # noqa: N818, it says what is the matter
     """A text holds half of a character."""
 
@@ -35,6 +48,10 @@ class LoneSurrogate(ValueError):  # noqa: N818, it says what is the matter
             f"{reprlib.repr(text)}; decode its source with errors='replace'"
         )
         self.position, self.text = position, text
+
+    def at(self, position: int) -> LoneSurrogate:
+        """The same for a text that is at another position among more texts."""
+        return LoneSurrogate(position, self.text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,25 +259,41 @@ def texts_of(inputs: object) -> list[str]:
     """The texts in any iterable: a list, a generator, a pandas or polars Series, an Arrow array, a datasets column.
 
     Raises:
-        TypeError: An item is no string; the message names its position.
+        TypeError: ``inputs`` are no texts; or, as NoText, an item is no string, and the message names its position.
+    """
+    check_iterable(inputs)
+    texts: list[str] = inputs.to_pylist() if hasattr(inputs, "to_pylist") else list(inputs)  # type: ignore[call-overload]
+    for position, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise NoText(position, text)
+    return texts
+
+
+def each_of(inputs: object) -> Iterator[object]:
+    """What ``texts_of`` would list, one after the other, as it comes; its items are not checked yet.
+
+    Raises:
+        TypeError: ``inputs`` are no texts.
+    """
+    check_iterable(inputs)
+    items = iter(inputs)  # type: ignore[call-overload]
+    return (item.as_py() for item in items) if hasattr(inputs, "to_pylist") else items
+
+
+def check_iterable(inputs: object) -> None:
+    """Check that ``inputs`` can be iterated over as texts.
+
+    Raises:
+        TypeError: They cannot.
     """
     if hasattr(inputs, "columns") or hasattr(inputs, "column_names"):
         kind = type(inputs).__name__
         raise TypeError(
             f"expected texts, but got a whole table ({kind}); give one of its columns, such as table['text']"
         )
-    if hasattr(inputs, "to_pylist"):
-        texts: list[str] = inputs.to_pylist()  # Arrow's own scalars are no strings
-    elif isinstance(inputs, Iterable) and not isinstance(inputs, bytes | Mapping):
-        texts = list(inputs)
-    else:
+    if not isinstance(inputs, Iterable) or isinstance(inputs, bytes | Mapping):
         found = f"{reprlib.repr(inputs)} ({type(inputs).__name__})"
         raise TypeError(f"expected a string or an iterable of strings, but got {found}")
-    for position, text in enumerate(texts):
-        if not isinstance(text, str):
-            found = f"{reprlib.repr(text)} ({type(text).__name__})"
-            raise TypeError(f"text {position} is no string but {found}; {_advice(text)}")
-    return texts
 
 
 def _advice(value: object) -> str:

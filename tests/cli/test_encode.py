@@ -1,15 +1,23 @@
 """likewise encode: texts in files to vectors in a file."""
 
+import random
+import signal
 import subprocess
 import sys
+import time
+from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from likewise import SentenceTransformer
+from likewise.encoding import parts
 from tests.cli.conftest import Run
 from tests.cli.word_counts import WordCounts
+from tests.tiny_checkpoints import WORDS, tiny_encoder
 
 TEA, TRAIN, BOTH = [0, 1, 0, 0], [0, 0, 1, 1], [1, 1, 0, 0]  # as WordCounts counts
 
@@ -23,10 +31,10 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.mark.usefixtures("folder")
-def test_rows_stand_in_the_order_of_the_texts(run: Run, models: list[WordCounts]) -> None:
+def test_rows_stand_in_the_order_of_the_texts(folder: Path, run: Run, models: list[WordCounts]) -> None:
     finished = run("encode", "notes.txt", "-", "-o", "vectors.npy", stdin="kettle, tea")
-    assert finished == (0, "4 vectors of 4 dimensions in vectors.npy\n", "")
+    assert (finished.code, finished.out) == (0, "4 vectors of 4 dimensions in vectors.npy\n")
+    assert sorted(path.name for path in folder.iterdir()) == ["notes.txt", "table.csv", "vectors.npy"]  # no parts
     np.testing.assert_array_equal(np.load("vectors.npy"), [TEA, [0, 0, 0, 0], TRAIN, BOTH])
 
 
@@ -106,6 +114,174 @@ def test_a_problem_with_the_input_shows_before_the_model_loads(
     assert words in finished.err
     assert models == []
     assert Path("vectors.npy").read_text() == "what was there before"
+
+
+# Interrupted
+
+COMMAND = "from likewise.encoding import parts; parts.TEXTS_PER_PART = 32; from likewise.cli import main; main()"
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with 1,500 texts, which make 47 small parts, and a tiny model."""
+    folder = tmp_path_factory.mktemp("many")
+    tiny_encoder(folder / "tiny")
+    draw = random.Random(0)
+    texts = (" ".join(draw.choices(WORDS, k=draw.randint(1, 30))) for _ in range(1500))
+    (folder / "notes.txt").write_text("\n".join(texts), encoding="utf-8")
+    return folder
+
+
+def started(folder: Path, *arguments: str, stdin: int | None = None) -> subprocess.Popen[bytes]:
+    """The command as a process of its own, with small parts."""
+    command = [sys.executable, "-c", COMMAND, "encode", *arguments, "--model", "tiny"]
+    return subprocess.Popen(command, cwd=folder, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+def uninterrupted(many: Path, suffix: str) -> bytes:
+    if not (whole := many / f"whole{suffix}").exists():
+        out, err = started(many, "notes.txt", "-o", whole.name).communicate()
+        assert out.startswith(b"1,500 vectors of 32 dimensions"), err
+    return whole.read_bytes()
+
+
+def kills_until_done(many: Path, name: str, draw: random.Random, longest: float) -> int:
+    """Start the command and kill it at a random moment after it began to write, again and again until it has ended.
+
+    The moment is up to ``longest`` seconds away, and each time further.
+    """
+    for kills in range(1000):
+        journal = many / f"{name}.parts" / "journal.jsonl"
+        begun = journal.stat().st_mtime_ns if journal.exists() else None
+        process = started(many, "notes.txt", "-o", name)
+        while process.poll() is None and (journal.stat().st_mtime_ns if journal.exists() else None) == begun:
+            time.sleep(0.001)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(draw.uniform(0, longest * (kills + 1)))
+        process.kill()
+        out, err = process.communicate()
+        if process.returncode == 0:
+            assert out.decode() == f"1,500 vectors of 32 dimensions in {name}\n"
+            return kills
+        assert process.returncode == -signal.SIGKILL, err.decode()
+    raise AssertionError("no run came to its end")
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".parquet"])
+def test_killed_at_random_moments_it_goes_on_and_gives_the_same_bytes(many: Path, suffix: str) -> None:
+    expected = uninterrupted(many, suffix)
+    name = f"killed{suffix}"
+    assert kills_until_done(many, name, random.Random(suffix), longest=0.1)
+    assert (many / name).read_bytes() == expected
+    assert not list(many.glob("*.parts"))
+    assert not list(many.glob(".*"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("suffix", [".npy", ".parquet", ".arrow"])
+def test_killed_a_hundred_times_it_gives_the_same_bytes(many: Path, suffix: str) -> None:
+    expected = uninterrupted(many, suffix)
+    kills, seed = 0, 0
+    while kills < 100:
+        (name := many / f"{seed}{suffix}").unlink(missing_ok=True)
+        kills += kills_until_done(many, name.name, random.Random(seed), longest=0.02)
+        assert name.read_bytes() == expected
+        seed += 1
+    assert not list(many.glob("*.parts"))
+    assert not list(many.glob(".*"))
+
+
+def test_ctrl_c_keeps_the_parts_and_says_so(many: Path) -> None:
+    process = started(many, "notes.txt", "-o", "stopped.npy")
+    journal = many / "stopped.npy.parts" / "journal.jsonl"
+    while process.poll() is None and not (journal.exists() and journal.stat().st_size):
+        time.sleep(0.001)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate()
+    if process.returncode == 0:
+        pytest.skip("it had ended before")
+    assert process.returncode == 130
+    assert b"likewise: the same command goes on from the parts in" in err
+    assert b"Traceback" not in err
+    assert started(many, "notes.txt", "-o", "stopped.npy").wait() == 0
+    assert (many / "stopped.npy").read_bytes() == uninterrupted(many, ".npy")
+
+
+def test_standard_input_goes_on_where_it_is_the_same_again(many: Path) -> None:
+    texts = (many / "notes.txt").read_bytes()
+    process = started(many, "-", "-o", "piped.npy", stdin=subprocess.PIPE)
+    assert process.stdin is not None
+    process.stdin.write(texts)
+    process.stdin.close()
+    journal = many / "piped.npy.parts" / "journal.jsonl"
+    while process.poll() is None and not (journal.exists() and journal.stat().st_size):
+        time.sleep(0.001)
+    process.kill()
+    process.wait()
+    if process.returncode == 0:
+        pytest.skip("it had ended before")
+    _, err = started(many, "-", "-o", "piped.npy", stdin=subprocess.PIPE).communicate(texts + b"!")
+    assert b"holds a part of another job: input was" in err
+    out, err = started(many, "-", "-o", "piped.npy", stdin=subprocess.PIPE).communicate(texts)
+    assert out.startswith(b"1,500 vectors"), err
+    assert (many / "piped.npy").read_bytes() == uninterrupted(many, ".npy")
+
+
+class Stops(WordCounts):
+    """A model during which the process is stopped."""
+
+    def encode(self, texts: Iterable[str], **settings: object) -> Any:
+        if len(self.calls) == 2:
+            raise KeyboardInterrupt
+        return super().encode(texts, **settings)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (["--normalize"], "arguments was"),
+        (["--truncate-dim", "3"], "arguments was"),
+        (["--model", "others"], "model was 'all-MiniLM-L6-v2' and is 'others'"),
+        (["--dtype", "bfloat16"], "dtype was 'float32' and is 'bfloat16'"),
+        (["--column", "text"], "column was None and is 'text'"),
+        (["more.txt"], "input was"),
+        ("notes.txt", "input was"),
+    ],
+)
+def test_a_job_with_a_change_is_refused(
+    change: list[str] | str, words: str, folder: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parts, "TEXTS_PER_PART", 1)
+    monkeypatch.setattr("likewise.SentenceTransformer", Stops)
+    Path("more.txt").write_text("kettle\n", encoding="utf-8")
+    assert run("encode", "notes.txt", "-o", "vectors.npy").code == 130
+    monkeypatch.setattr("likewise.SentenceTransformer", WordCounts)
+    if change == "notes.txt":
+        Path("notes.txt").write_text("tea\n\nlate brain\n", encoding="utf-8")
+        change = []
+    finished = run("encode", "notes.txt", *change, "-o", "vectors.npy")
+    assert finished.code == 1
+    assert f"vectors.npy.parts holds a part of another job: {words}" in finished.err
+    assert len(list(folder.glob("vectors.npy.parts/0*"))) == 2
+
+
+@pytest.mark.usefixtures("folder")
+def test_an_input_that_changes_while_it_is_read_is_noticed(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Writes(WordCounts):
+        def encode(self, texts: Iterable[str], **settings: object) -> Any:
+            Path("notes.txt").write_text("tea\n\nlate brain\n", encoding="utf-8")
+            return super().encode(texts, **settings)
+
+    monkeypatch.setattr(parts, "TEXTS_PER_PART", 1)
+    monkeypatch.setattr("likewise.SentenceTransformer", Writes)
+    Path("notes.txt").write_text("tea\n" * 10_000, encoding="utf-8")  # more than is read ahead
+    finished = run("encode", "notes.txt", "-o", "vectors.npy")
+    assert finished.code == 1
+    assert "notes.txt was changed while it was read" in finished.err
+    assert not Path("vectors.npy").exists()
+
+
+# The true model
 
 
 def test_the_true_model_by_the_installed_command(folder: Path, minilm_folder: Path) -> None:

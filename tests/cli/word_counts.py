@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Iterable
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -16,10 +17,15 @@ class WordCounts:
     made: list["WordCounts"]
 
     similarity_fn_name = "cosine"
+    prompts: ClassVar[dict[str, str]] = {}
+    default_prompt_name = truncate_dim = None
 
     def __init__(self, name: str, **settings: object) -> None:
         self.name, self.settings = name, settings
         self.calls: list[tuple[str, list[str], dict[str, object]]] = []
+        self.fingerprint = name
+        dtype = "float32" if settings.get("dtype") == "auto" else settings.get("dtype")
+        self.engine = SimpleNamespace(name="paper", dtype=dtype, device="cpu")
         WordCounts.made.append(self)
 
     def encode(self, texts: Iterable[str], **settings: object) -> Any:

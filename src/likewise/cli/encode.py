@@ -1,10 +1,18 @@
 """``likewise encode``: texts in files → vectors in a file."""
 
+from __future__ import annotations
+
+from contextlib import nullcontext
+from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from likewise import SentenceTransformer
+    from likewise.encoding.text_files import Counted
 
 
 def encode(
@@ -16,7 +24,7 @@ def encode(
         ),
     ],
     output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="PATH", help="The file to write: .npy, or .parquet.")
+        Path, typer.Option("--output", "-o", metavar="PATH", help="The file to write: .npy, .parquet or .arrow.")
     ],
     column: Annotated[
         str | None, typer.Option(metavar="NAME", help="The column that holds the texts, where there are several.")
@@ -43,54 +51,63 @@ def encode(
 ) -> None:
     """Write one vector for each text of FILE, in order.
 
-    Several files are read one after the other. A .npy file holds a matrix of float32, one row a text; a .parquet file
-    has the columns source, line and vector. Nothing is written until everything is encoded.
+    Several files are read one after the other. A .npy file holds a matrix of float32, one row a text; a .parquet or
+    .arrow file has the columns source, line and vector. The output appears when everything is encoded. Until then,
+    parts of it lie in the folder OUTPUT.parts, and after an interruption the same command goes on from there.
 
     Example: likewise encode notes.txt -o vectors.npy
 
     Example: likewise encode reviews.csv --column review -o vectors.parquet
     """
-    from likewise.files import check_vector_suffix, write_vectors
+    from likewise.encoding.text_files import STANDARD_INPUT, counted, standard_input_kept
+    from likewise.vector_files import check_vector_suffix
 
     try:
         check_vector_suffix(output)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--output") from error
-    texts, places = _read(files, column, with_places=output.suffix.lower() == ".parquet")
+    sources = list(map(str, files))
     _check_writable(output)
+    with standard_input_kept(output.parent) if STANDARD_INPUT in sources else nullcontext():
+        found = [counted(source, column) for source in sources]
+        if not any(file.texts for file in found):
+            raise ValueError(f"there is no text in {', '.join(sources)}")
 
-    from likewise import SentenceTransformer  # here: neither --help nor a mistake must wait for torch
-    from likewise.sentence_transformer import TOKEN_BUDGET
+        from likewise import SentenceTransformer  # here: neither --help nor a mistake must wait for torch
+        from likewise.sentence_transformer import TOKEN_BUDGET
 
-    vectors = SentenceTransformer(model, device=device, dtype=dtype).encode(
-        texts,
-        prompt_name=prompt_name,
-        show_progress_bar=True,
-        normalize_embeddings=normalize,
-        truncate_dim=truncate_dim,
-        token_budget=token_budget or TOKEN_BUDGET,
-    )
-    write_vectors(output, vectors, places)
-    typer.echo(f"{len(vectors):,} vectors of {vectors.shape[1]} dimensions in {output}")
+        arguments = {
+            "prompt_name": prompt_name,
+            "normalize_embeddings": normalize,
+            "truncate_dim": truncate_dim,
+            "token_budget": token_budget or TOKEN_BUDGET,
+        }
+        computing = SentenceTransformer(model, device=device, dtype=dtype)
+        texts, dimension = _encode(computing, found, column, output, arguments)
+    typer.echo(f"{texts:,} vectors of {dimension} dimensions in {output}")
 
 
-def _read(files: list[Path], column: str | None, with_places: bool) -> tuple[list[str], dict[str, list[object]]]:
-    """The texts of all files and, where they are wanted, the columns source and line beside them."""
-    from likewise.files import read_rows, read_texts
+def _encode(
+    model: SentenceTransformer, files: list[Counted], column: str | None, output: Path, arguments: dict[str, Any]
+) -> tuple[int, int]:
+    from likewise.encoding.job_record import job_of
+    from likewise.encoding.parts import encode_in_parts, parts_folder
+    from likewise.encoding.text_files import placed_texts
+    from likewise.progress import one_bar
 
-    texts: list[str] = []
-    places: dict[str, list[object]] = {"source": [], "line": []} if with_places else {}
-    for file in files:
-        found = list(read_texts(file, column))
-        texts += found
-        if with_places:
-            from_standard_input = str(file) == "-"  # it cannot be read a second time; every line of it is a text
-            lines = range(1, len(found) + 1) if from_standard_input else (row.line for row in read_rows(file, []))
-            places["source"] += [str(file)] * len(found)
-            places["line"] += lines
-    if not texts:
-        raise ValueError(f"there is no text in {', '.join(map(str, files))}")
-    return texts, places
+    job = job_of(model, arguments) | {"column": column, "input": [asdict(file) for file in files]}
+    with one_bar(sum(file.texts for file in files), sum(file.characters for file in files)) as bar:
+        try:
+            return encode_in_parts(
+                output,
+                job,
+                placed_texts(files, column),
+                lambda texts: model.encode(texts, show_progress_bar=True, **arguments),
+                lambda placed: bar.skip(len(placed), sum(len(text.text) for text in placed)),
+            )
+        except KeyboardInterrupt:
+            typer.echo(f"\nlikewise: the same command goes on from the parts in {parts_folder(output)}", err=True)
+            raise
 
 
 def _check_writable(output: Path) -> None:

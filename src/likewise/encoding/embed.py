@@ -92,7 +92,7 @@ def _tokenized_from(
     try:
         return tokenize(chain, texts[start : start + count], prompt)
     except LoneSurrogate as error:
-        raise LoneSurrogate(start + error.position, error.text) from None
+        raise error.at(start + error.position) from None
 
 
 def _gathered(

@@ -5,7 +5,24 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from likewise import __version__
 from likewise.files import whole_file
+
+
+def job_of(model: Any, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """What decides the vectors beside the texts: the model, what computes it, and the ``arguments`` of ``encode``."""
+    engine = model.engine
+    return {
+        "likewise": __version__,
+        "model": model.fingerprint,
+        "engine": engine.name,
+        "instructions": getattr(engine, "instructions", None),  # of the kernels: another set has other last bits
+        "dtype": engine.dtype,
+        "device": engine.device,
+        "prompt": model.prompts.get(arguments.get("prompt_name") or model.default_prompt_name),
+        "dimension": model.truncate_dim,
+        "arguments": dict(arguments),
+    }
 
 
 def is_begun(record: Path, job: Mapping[str, Any]) -> bool:

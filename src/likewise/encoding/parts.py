@@ -1,0 +1,154 @@
+"""Vectors of many texts → one file, by way of numbered parts that an interruption leaves whole.
+
+Beside the output lies a folder: the record of the job, the parts, and a journal with the size and checksum of each
+whole one. The same job goes on with the parts that are as the journal says, makes the others, joins all, puts the
+result in the place of the output, and removes the folder. The borders of the parts are fixed by the number of texts
+alone, so the output has the same bytes however often the job was interrupted.
+"""
+
+import json
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+from zlib import crc32
+
+import numpy as np
+from numpy.typing import NDArray
+
+from likewise.encoding.job_record import is_begun
+from likewise.encoding.streams import windows
+from likewise.encoding.text_files import PlacedText
+from likewise.files import whole_file
+from likewise.vector_files import join_vectors, write_vectors
+
+TEXTS_PER_PART = 16_384  # as many as a window of a stream: 25 MB of 384 dimensions
+RECORD, JOURNAL = "job.json", "journal.jsonl"
+CHUNK = 1 << 20  # bytes read at once
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One whole part, as the journal has it."""
+
+    name: str
+    texts: int
+    dimension: int
+    bytes: int
+    crc32: int
+
+
+def parts_folder(output: Path) -> Path:
+    """Where the parts of ``output`` lie until they are joined: beside the file itself, where it is a link."""
+    target = Path(os.path.realpath(output))
+    return target.with_name(f"{target.name}.parts")
+
+
+def encode_in_parts(
+    output: Path,
+    job: Mapping[str, Any],
+    texts: Iterable[PlacedText],
+    encode: Callable[[list[str]], NDArray[np.generic]],
+    passed: Callable[[Sequence[PlacedText]], None] = lambda _: None,
+) -> tuple[int, int]:
+    """Write the vectors of ``texts`` to ``output``, and go on where the same ``job`` was interrupted: (texts, dim).
+
+    ``job`` is all that decides the result. One part's texts and vectors are in memory at a time. ``passed`` is told of
+    the texts that need not be encoded again. Until the end ``output`` stays what it was.
+
+    Raises:
+        ValueError: The parts that lie there are another job's; or the texts are wrong.
+        OSError: There is no more room, or another fault of the disk. What is whole stays and is used next time.
+    """
+    folder = parts_folder(output)
+    suffix = output.suffix.lower()
+    _begin(folder, {"texts_per_part": TEXTS_PER_PART, **job})
+    before = _whole_parts(folder)
+    _write_journal(folder, before.values())
+    parts: list[Part] = []
+    for number, placed in enumerate(windows(texts, TEXTS_PER_PART)):
+        name = f"{number:06d}{suffix}"
+        part = before.get(name)
+        if part is None or part.texts != len(placed):  # one before an error in the texts was not full
+            vectors = encode([text.text for text in placed])
+            try:
+                part = _write_part(folder / name, vectors, placed)
+                with (folder / JOURNAL).open("a", encoding="utf-8") as journal:
+                    journal.write(json.dumps(asdict(part)) + "\n")
+            except OSError as error:
+                done = sum(each.texts for each in parts)
+                raise _trouble(error, folder, f"the vectors of the first {done:,} texts are kept") from error
+        else:
+            passed(placed)
+        parts.append(part)
+    joined = folder / f"joined{suffix}"
+    try:
+        join_vectors([folder / part.name for part in parts], joined)
+        joined.replace(os.path.realpath(output))
+    except OSError as error:
+        raise _trouble(error, folder, "all vectors are kept, and are still to be joined") from error
+    _remove(folder)
+    return sum(part.texts for part in parts), parts[0].dimension
+
+
+def _begin(folder: Path, job: Mapping[str, Any]) -> None:
+    """Make the folder with its record, or find that it is this job's; take away what an interruption left half done."""
+    if not (folder / RECORD).exists():
+        _remove(folder)  # a finished job may have been killed while it removed its own
+    is_begun(folder / RECORD, job)
+    for unfinished in folder.glob(".*.part*"):
+        unfinished.unlink()
+
+
+def _whole_parts(folder: Path) -> dict[str, Part]:
+    """The parts, by name, that are on the disk as the journal says."""
+    found = {}
+    with suppress(FileNotFoundError):
+        for line in (folder / JOURNAL).read_text(encoding="utf-8", errors="replace").splitlines():
+            try:
+                part = Part(**json.loads(line))
+            except (ValueError, TypeError):
+                continue  # a line that was being written
+            path = folder / part.name
+            if path.is_file() and path.stat().st_size == part.bytes and _checksum(path) == part.crc32:
+                found[part.name] = part
+    return found
+
+
+def _write_journal(folder: Path, parts: Iterable[Part]) -> None:
+    """Begin a journal without the half line that an interruption may have left at its end."""
+    with whole_file(folder / JOURNAL) as temporary:
+        temporary.write_text("".join(json.dumps(asdict(part)) + "\n" for part in parts), encoding="utf-8")
+
+
+def _write_part(path: Path, vectors: NDArray[np.generic], placed: Sequence[PlacedText]) -> Part:
+    columns: dict[str, Sequence[object]] = {
+        "source": [text.source for text in placed],
+        "line": [text.line for text in placed],
+    }
+    write_vectors(path, vectors, columns)
+    return Part(path.name, len(vectors), vectors.shape[1], path.stat().st_size, _checksum(path))
+
+
+def _checksum(path: Path) -> int:
+    found = 0
+    with path.open("rb") as file:
+        while chunk := file.read(CHUNK):
+            found = crc32(chunk, found)
+    return found
+
+
+def _remove(folder: Path) -> None:
+    """Remove what this module writes, the record first: a folder without it holds nothing that is needed."""
+    for pattern in (RECORD, JOURNAL, "[0-9]*.*", "joined.*", ".*.part*"):
+        for path in folder.glob(pattern):
+            path.unlink()
+    with suppress(OSError):  # it is not there, or holds what somebody else put into it
+        folder.rmdir()
+
+
+def _trouble(error: OSError, folder: Path, kept: str) -> OSError:
+    reason = error.strerror or error
+    return OSError(f"cannot write to {folder}: {reason}; {kept}; make room, and the same command goes on from there")
