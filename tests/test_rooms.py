@@ -48,7 +48,7 @@ ROOMS = [  # each uses itself and those above it
 ]
 HEAVY = {
     *("torch", "transformers", "datasets", "pandas", "pyarrow", "scipy", "sentence_transformers"),
-    *("onnx", "onnxruntime", "accelerate", "peft", "sklearn", "matplotlib", "bm25s"),
+    *("onnx", "onnxruntime", "accelerate", "peft", "sklearn", "matplotlib", "bm25s", "ray"),
 }
 WITH_TORCH = [
     "cross_encoder.fit",

@@ -68,10 +68,7 @@ def read_texts_and_lines(path: FilePath, column: str | None = None) -> Iterator[
     def choose(available: list[str]) -> Sequence[str]:
         nonlocal column  # the first row of JSONL decides for the rest
         if column is None:
-            named = [name for name in available if len(available) == 1 or name in ("text", "sentence")]
-            if len(named) != 1:
-                raise ValueError(f"{path}: say which column holds the texts; the columns: {_listed(available)}")
-            column = named[0]
+            column = only_text_column(available, str(path))
         return [column]
 
     for row in _rows(str(path), choose):
@@ -82,6 +79,17 @@ def read_texts_and_lines(path: FilePath, column: str | None = None) -> Iterator[
                 'leave the row out, or make it Unicode text ("" is a valid text)'
             )
         yield value, row.line
+
+
+def only_text_column(available: Sequence[str], source: str) -> str:
+    """Which column of ``source`` holds the texts, where nobody says it: the only one, or "text" or "sentence".
+
+    Raises ValueError where that is not clear.
+    """
+    named = [name for name in available if len(available) == 1 or name in ("text", "sentence")]
+    if len(named) != 1:
+        raise ValueError(f"{source}: say which column holds the texts; the columns: {_listed(available)}")
+    return named[0]
 
 
 def read_lines(path: FilePath) -> Iterator[str]:
@@ -286,7 +294,7 @@ def _place(source: str, line: int) -> str:
     return f"{_name(source)}, {'row' if source.lower().endswith('.parquet') else 'line'} {line}"
 
 
-def _listed(columns: list[str]) -> str:
+def _listed(columns: Sequence[str]) -> str:
     return ", ".join(map(repr, columns)) or "none"
 
 

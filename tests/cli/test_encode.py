@@ -5,16 +5,21 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from dataclasses import astuple, fields
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
+import pyarrow
 import pytest
+from pyarrow import parquet
 
 from likewise import SentenceTransformer
-from likewise.encoding import parts
+from likewise.encoding import parts, ray_data
 from tests.cli.conftest import Run
 from tests.cli.word_counts import WordCounts
 from tests.tiny_checkpoints import WORDS, tiny_encoder
@@ -40,7 +45,6 @@ def test_rows_stand_in_the_order_of_the_texts(folder: Path, run: Run, models: li
 
 @pytest.mark.usefixtures("folder")
 def test_parquet_says_where_each_vector_comes_from(run: Run, models: list[WordCounts]) -> None:
-    parquet = pytest.importorskip("pyarrow.parquet")
     arguments = ["table.csv", "more.jsonl", "--column", "note", "-o", "vectors.parquet"]
     Path("more.jsonl").write_text('{"note": "late train"}\n\n{"note": "tea"}\n', encoding="utf-8")
     assert run("encode", *arguments).out == "4 vectors of 4 dimensions in vectors.parquet\n"
@@ -53,7 +57,6 @@ def test_parquet_says_where_each_vector_comes_from(run: Run, models: list[WordCo
 
 @pytest.mark.usefixtures("folder")
 def test_parquet_counts_the_lines_of_standard_input(run: Run, models: list[WordCounts]) -> None:
-    parquet = pytest.importorskip("pyarrow.parquet")
     run("encode", "-", "notes.txt", "-o", "vectors.parquet", stdin="tea\nkettle\n")
     table = parquet.read_table("vectors.parquet").to_pydict()
     assert table["source"] == ["-", "-", "notes.txt", "notes.txt", "notes.txt"]
@@ -279,6 +282,60 @@ def test_an_input_that_changes_while_it_is_read_is_noticed(run: Run, monkeypatch
     assert finished.code == 1
     assert "notes.txt was changed while it was read" in finished.err
     assert not Path("vectors.npy").exists()
+
+
+# On Ray
+
+
+@pytest.fixture
+def _ray_in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let one worker in this process do all: what Ray itself does is tested in tests/encoding/test_ray_data.py."""
+
+    def on_ray(partitions: Any, source: Any, output: Any, load: Any, cluster: Any) -> Iterator[int]:
+        assert cluster == ray_data.Cluster("10.0.0.1:6379", 2, uses_gpu=True)
+        names = [field.name for field in fields(ray_data.Partition)]
+        columns = zip(*map(astuple, partitions), strict=True)
+        batch = {name: np.array(column) for name, column in zip(names, columns, strict=True)}
+        answer = ray_data.Worker(load(3), source, output)(batch)
+        assert set(answer["error"]) == {""}
+        yield from answer["rows"]
+
+    monkeypatch.setitem(sys.modules, "ray", ModuleType("ray"))
+    monkeypatch.setitem(sys.modules, "ray.data", ModuleType("ray.data"))
+    monkeypatch.setattr(ray_data, "_on_ray", on_ray)
+    monkeypatch.setattr(ray_data, "ROWS_PER_PARTITION", 2)
+
+
+@pytest.mark.usefixtures("folder", "_ray_in_this_process")
+def test_a_folder_of_parquet_files_is_encoded_by_ray(run: Run, models: list[WordCounts]) -> None:
+    Path("in").mkdir()
+    table = pyarrow.table({"number": [1, 2, 3], "note": ["tea", "late train", "kettle tea"]})
+    parquet.write_table(table, "in/notes.parquet")
+    arguments = ["in", "--column", "note", "-o", "out", "--device", "cuda", "--normalize"]
+    on_ray = ["--ray", "--ray-address", "10.0.0.1:6379", "--ray-workers", 2]
+    finished = run("encode", *arguments, *on_ray)
+    assert (finished.code, finished.out) == (0, "3 vectors in 2 files in out\n")
+    assert parquet.read_table("out/notes-00000.parquet").to_pydict() == {
+        "source": ["notes.parquet"] * 2,
+        "line": [1, 2],
+        "vector": [TEA, TRAIN],
+    }
+    assert parquet.read_table("out/notes-00001.parquet")["vector"].to_pylist() == [BOTH]
+    _, worker = models
+    assert worker.settings == {"device": "cuda", "dtype": "auto", "threads": 3}
+    assert worker.calls[0][2] == {"show_progress_bar": False, "normalize_embeddings": True}
+    assert run("encode", *arguments, *on_ray).out == "3 vectors in 2 files in out\n"
+    assert len(models) == 3  # nothing was left to do
+    refused = run("encode", *arguments, "--truncate-dim", 2, *on_ray)
+    assert refused.code == 1
+    assert "out holds a part of another job: arguments was" in refused.err
+
+
+@pytest.mark.usefixtures("models")
+def test_a_worker_refuses_another_model_than_the_drivers() -> None:
+    encoder = import_module("likewise.cli.encode")._encoder
+    with pytest.raises(ValueError, match="the model 'counts' is another one on this machine"):
+        encoder({"model_name_or_path": "counts"}, {}, "words")
 
 
 # The true model

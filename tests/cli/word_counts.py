@@ -20,7 +20,8 @@ class WordCounts:
     prompts: ClassVar[dict[str, str]] = {}
     default_prompt_name = truncate_dim = None
 
-    def __init__(self, name: str, **settings: object) -> None:
+    def __init__(self, model_name_or_path: str, **settings: object) -> None:
+        name = model_name_or_path
         self.name, self.settings = name, settings
         self.calls: list[tuple[str, list[str], dict[str, object]]] = []
         self.fingerprint = name

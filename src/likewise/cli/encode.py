@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import TYPE_CHECKING, Annotated, Any
@@ -17,14 +19,18 @@ if TYPE_CHECKING:
 
 def encode(
     files: Annotated[
-        list[Path],
+        list[str],
         typer.Argument(
             metavar="FILE",
-            help="Plain text (one text a line), .csv, .tsv, .jsonl or .parquet; - reads lines from standard input.",
+            help="Plain text (one text a line), .csv, .tsv, .jsonl or .parquet; - reads lines from standard input. "
+            "With --ray a folder of Parquet files.",
         ),
     ],
     output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="PATH", help="The file to write: .npy, .parquet or .arrow.")
+        str,
+        typer.Option(
+            "--output", "-o", metavar="PATH", help="The file to write: .npy, .parquet or .arrow. With --ray a folder."
+        ),
     ],
     column: Annotated[
         str | None, typer.Option(metavar="NAME", help="The column that holds the texts, where there are several.")
@@ -48,6 +54,17 @@ def encode(
     device: Annotated[
         str | None, typer.Option(metavar="NAME", help="Compute on cpu, cuda, cuda:1 or mps; otherwise on the best.")
     ] = None,
+    ray: Annotated[
+        bool, typer.Option("--ray", help="Encode a folder of Parquet files by the workers of a Ray cluster.")
+    ] = False,
+    ray_address: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="The cluster; otherwise that of RAY_ADDRESS, or one on this machine."),
+    ] = None,
+    ray_workers: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=1, help="Load so many models; otherwise one for each machine, or for each GPU."),
+    ] = None,
 ) -> None:
     """Write one vector for each text of FILE, in order.
 
@@ -59,43 +76,58 @@ def encode(
 
     Example: likewise encode reviews.csv --column review -o vectors.parquet
     """
-    from likewise.encoding.text_files import STANDARD_INPUT, counted, standard_input_kept
     from likewise.vector_files import check_vector_suffix
 
+    arguments = {
+        "prompt_name": prompt_name,
+        "normalize_embeddings": normalize,
+        "truncate_dim": truncate_dim,
+        "token_budget": token_budget,
+    }
+    arguments = {name: value for name, value in arguments.items() if value is not None}
+    if ray:
+        if len(files) > 1:
+            raise typer.BadParameter("give one folder with --ray", param_hint="FILE")
+        loading = {"model_name_or_path": model, "device": device, "dtype": dtype}
+        texts, number = _encode_on_ray(files[0], output, column, loading, arguments, ray_address, ray_workers)
+        typer.echo(f"{texts:,} vectors in {number:,} files in {output}")
+        return
+    path = Path(output)
     try:
-        check_vector_suffix(output)
+        check_vector_suffix(path)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--output") from error
-    sources = list(map(str, files))
-    _check_writable(output)
-    with standard_input_kept(output.parent) if STANDARD_INPUT in sources else nullcontext():
-        found = [counted(source, column) for source in sources]
-        if not any(file.texts for file in found):
-            raise ValueError(f"there is no text in {', '.join(sources)}")
-
+    _check_writable(path)
+    with _counted(files, column, path.parent) as found:
         from likewise import SentenceTransformer  # here: neither --help nor a mistake must wait for torch
-        from likewise.sentence_transformer import TOKEN_BUDGET
 
-        arguments = {
-            "prompt_name": prompt_name,
-            "normalize_embeddings": normalize,
-            "truncate_dim": truncate_dim,
-            "token_budget": token_budget or TOKEN_BUDGET,
-        }
-        computing = SentenceTransformer(model, device=device, dtype=dtype)
-        texts, dimension = _encode(computing, found, column, output, arguments)
+        loaded = SentenceTransformer(model, device=device, dtype=dtype)
+        texts, dimension = _encode(loaded, found, column, path, arguments)
     typer.echo(f"{texts:,} vectors of {dimension} dimensions in {output}")
+
+
+@contextmanager
+def _counted(files: list[str], column: str | None, folder: Path) -> Iterator[list[Counted]]:
+    """What the files hold; in this context standard input, if it is one of them, can be read again."""
+    from likewise.encoding.text_files import STANDARD_INPUT, counted, standard_input_kept
+
+    with standard_input_kept(folder) if STANDARD_INPUT in files else nullcontext():
+        found = [counted(file, column) for file in files]
+        if not any(file.texts for file in found):
+            raise ValueError(f"there is no text in {', '.join(files)}")
+        yield found
 
 
 def _encode(
     model: SentenceTransformer, files: list[Counted], column: str | None, output: Path, arguments: dict[str, Any]
 ) -> tuple[int, int]:
-    from likewise.encoding.job_record import job_of
+    from likewise.encoding.job_record import computed_by, job_of
     from likewise.encoding.parts import encode_in_parts, parts_folder
     from likewise.encoding.text_files import placed_texts
     from likewise.progress import one_bar
 
-    job = job_of(model, arguments) | {"column": column, "input": [asdict(file) for file in files]}
+    job = job_of(model, arguments) | computed_by(model)
+    job |= {"column": column, "input": [asdict(file) for file in files]}
     with one_bar(sum(file.texts for file in files), sum(file.characters for file in files)) as bar:
         try:
             return encode_in_parts(
@@ -108,6 +140,39 @@ def _encode(
         except KeyboardInterrupt:
             typer.echo(f"\nlikewise: the same command goes on from the parts in {parts_folder(output)}", err=True)
             raise
+
+
+def _encode_on_ray(
+    folder: str,
+    output: str,
+    column: str | None,
+    loading: dict[str, Any],
+    arguments: dict[str, Any],
+    address: str | None,
+    workers: int | None,
+) -> tuple[int, int]:
+    from likewise import SentenceTransformer
+    from likewise.encoding.job_record import job_of
+    from likewise.encoding.ray_data import Cluster, encode_folder
+
+    model = SentenceTransformer(**loading)
+    job = job_of(model, arguments) | {"column": column, "device": loading["device"], "dtype": loading["dtype"]}
+    cluster = Cluster(address, workers, uses_gpu=(loading["device"] or "").startswith("cuda"))
+
+    def load(threads: int) -> Any:
+        return partial(_encoder, loading | {"threads": threads}, arguments, model.fingerprint)
+
+    return encode_folder(folder, output, column, job, load, cluster)
+
+
+def _encoder(loading: dict[str, Any], arguments: dict[str, Any], fingerprint: str) -> Any:
+    """The encode function of a model that a worker loads."""
+    from likewise import SentenceTransformer
+
+    model = SentenceTransformer(**loading)
+    if model.fingerprint != fingerprint:
+        raise ValueError(f"the model {model.name!r} is another one on this machine than where the job was started")
+    return partial(model.encode, show_progress_bar=False, **arguments)
 
 
 def _check_writable(output: Path) -> None:

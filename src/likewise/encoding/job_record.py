@@ -10,18 +10,24 @@ from likewise.files import whole_file
 
 
 def job_of(model: Any, arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """What decides the vectors beside the texts: the model, what computes it, and the ``arguments`` of ``encode``."""
-    engine = model.engine
+    """What decides the vectors beside the texts and the machine: the model and the ``arguments`` of its ``encode``."""
     return {
         "likewise": __version__,
         "model": model.fingerprint,
+        "prompt": model.prompts.get(arguments.get("prompt_name") or model.default_prompt_name),
+        "truncate_dim": model.truncate_dim,
+        "arguments": dict(arguments),
+    }
+
+
+def computed_by(model: Any) -> dict[str, Any]:
+    """What decides the last bits of the vectors: the engine of ``model``, its precision, and where it runs."""
+    engine = model.engine
+    return {
         "engine": engine.name,
-        "instructions": getattr(engine, "instructions", None),  # of the kernels: another set has other last bits
+        "instructions": getattr(engine, "instructions", None),  # of the kernels
         "dtype": engine.dtype,
         "device": engine.device,
-        "prompt": model.prompts.get(arguments.get("prompt_name") or model.default_prompt_name),
-        "dimension": model.truncate_dim,
-        "arguments": dict(arguments),
     }
 
 
@@ -33,14 +39,29 @@ def is_begun(record: Path, job: Mapping[str, Any]) -> bool:
     Raises:
         ValueError: ``record`` is another job's, or damaged; the message says in what they differ, and what to do.
     """
-    wanted = json.loads(json.dumps(job))
-    if not record.exists():
-        with whole_file(record) as temporary:
-            temporary.write_text(json.dumps(wanted, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        return False
-    remedy = f"give the same again to go on, or delete {record.parent} to begin anew"
+    if record.exists():
+        check_same_job(record.read_bytes(), job, str(record), str(record.parent))
+        return True
+    with whole_file(record) as temporary:
+        temporary.write_bytes(content_of(job))
+    return False
+
+
+def content_of(job: Mapping[str, Any]) -> bytes:
+    """What a record of ``job`` holds."""
+    return (json.dumps(job, indent=2, ensure_ascii=False) + "\n").encode()
+
+
+def check_same_job(content: bytes, job: Mapping[str, Any], record: str, folder: str) -> None:
+    """Check that the ``content`` of ``record``, which lies in ``folder``, is that of ``job``.
+
+    Raises:
+        ValueError: It is another job's, or damaged; the message says in what they differ, and what to do.
+    """
+    wanted = json.loads(content_of(job))
+    remedy = f"give the same again to go on, or delete {folder} to begin anew"
     try:
-        begun = json.loads(record.read_text(encoding="utf-8"))
+        begun = json.loads(content)
     except ValueError as error:
         raise ValueError(f"{record} is damaged ({error}); {remedy}") from error
     if not isinstance(begun, dict):
@@ -48,5 +69,4 @@ def is_begun(record: Path, job: Mapping[str, Any]) -> bool:
     changed = [name for name in {**begun, **wanted} if begun.get(name) != wanted.get(name)]
     if changed:
         told = "; ".join(f"{name} was {begun.get(name)!r} and is {wanted.get(name)!r}" for name in changed)
-        raise ValueError(f"{record.parent} holds a part of another job: {told}; {remedy}")
-    return True
+        raise ValueError(f"{folder} holds a part of another job: {told}; {remedy}")
