@@ -178,3 +178,14 @@ def test_a_full_disk_is_one_error_and_the_parts_stay(output: Path) -> None:
     assert not output.exists()
     assert encode(output) == [5, 5, 3]
     assert output.read_bytes() == uninterrupted(output)
+
+
+def test_two_processes_do_not_work_in_one_folder(output: Path) -> None:
+    class Twice(Lengths):
+        def __call__(self, texts: list[str]) -> np.ndarray:
+            with pytest.raises(OSError, match=r"another process is at work in .*parts; wait"):
+                encode(output)
+            return super().__call__(texts)
+
+    assert encode_in_parts(output, JOB, TEXTS, Twice()) == (23, 2)
+    assert output.read_bytes() == uninterrupted(output)

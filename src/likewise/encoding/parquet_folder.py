@@ -24,6 +24,11 @@ class ParquetFolder:
 
         return fs.FileSystem.from_uri(self.address) if "://" in self.address else (fs.LocalFileSystem(), self.address)
 
+    @property
+    def path(self) -> str:
+        """What to call the folder: its address may hold a password."""
+        return self.opened()[1]
+
     def files(self) -> dict[str, Any]:
         """The Parquet files, by their path within the folder, with what the file system tells of each.
 

@@ -8,8 +8,8 @@ alone, so the output has the same bytes however often the job was interrupted.
 
 import json
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,9 @@ from likewise.files import whole_file
 from likewise.vector_files import join_vectors, write_vectors
 
 TEXTS_PER_PART = 16_384  # as many as a window of a stream: 25 MB of 384 dimensions
-RECORD, JOURNAL = "job.json", "journal.jsonl"
+RECORD, JOURNAL, LOCK = "job.json", "journal.jsonl", "lock"
+UNFINISHED = ".*.part*"  # what whole_file was writing when the process was killed
+OURS = (RECORD, JOURNAL, "[0-9]*.*", "joined.*", UNFINISHED)  # the record first: without it nothing else is needed
 CHUNK = 1 << 20  # bytes read at once
 
 
@@ -60,11 +62,33 @@ def encode_in_parts(
 
     Raises:
         ValueError: The parts that lie there are another job's; or the texts are wrong.
-        OSError: There is no more room, or another fault of the disk. What is whole stays and is used next time.
+        OSError: There is no more room, or another fault of the disk: what is whole stays and is used next time. Or
+            another process has not ended that does the same.
     """
     folder = parts_folder(output)
-    suffix = output.suffix.lower()
-    _begin(folder, {"texts_per_part": TEXTS_PER_PART, **job})
+    with _alone_in(folder):
+        _begin(folder, {"texts_per_part": TEXTS_PER_PART, **job})
+        parts = _make_parts(folder, output.suffix.lower(), texts, encode, passed)
+        joined = folder / f"joined{output.suffix.lower()}"
+        try:
+            join_vectors([folder / part.name for part in parts], joined)
+            joined.replace(os.path.realpath(output))
+        except OSError as error:
+            raise _trouble(error, folder, "all vectors are kept, and are still to be joined") from error
+        _remove(folder, (*OURS, LOCK))
+    with suppress(OSError):  # it holds what somebody else put into it
+        folder.rmdir()
+    return sum(part.texts for part in parts), parts[0].dimension
+
+
+def _make_parts(
+    folder: Path,
+    suffix: str,
+    texts: Iterable[PlacedText],
+    encode: Callable[[list[str]], NDArray[np.generic]],
+    passed: Callable[[Sequence[PlacedText]], None],
+) -> list[Part]:
+    """Make the parts that are not there yet; all of them, in order."""
     before = _whole_parts(folder)
     _write_journal(folder, before.values())
     parts: list[Part] = []
@@ -83,23 +107,29 @@ def encode_in_parts(
         else:
             passed(placed)
         parts.append(part)
-    joined = folder / f"joined{suffix}"
-    try:
-        join_vectors([folder / part.name for part in parts], joined)
-        joined.replace(os.path.realpath(output))
-    except OSError as error:
-        raise _trouble(error, folder, "all vectors are kept, and are still to be joined") from error
-    _remove(folder)
-    return sum(part.texts for part in parts), parts[0].dimension
+    return parts
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Keep other processes out of the folder, which is made; the lock of a process that was killed ends with it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / LOCK).open("w") as file:
+        with suppress(ImportError):  # there is none on Windows
+            import fcntl
+
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise OSError(f"another process is at work in {folder}; wait until it has ended, or stop it") from None
+        yield
 
 
 def _begin(folder: Path, job: Mapping[str, Any]) -> None:
-    """Make the folder with its record, or find that it is this job's; take away what an interruption left half done."""
-    if not (folder / RECORD).exists():
-        _remove(folder)  # a finished job may have been killed while it removed its own
+    """Write the record, or find that it is this job's; take away what an interruption left half done."""
+    # Without a record the parts are those of a job that was killed while it removed them.
+    _remove(folder, (UNFINISHED,) if (folder / RECORD).exists() else OURS)
     is_begun(folder / RECORD, job)
-    for unfinished in folder.glob(".*.part*"):
-        unfinished.unlink()
 
 
 def _whole_parts(folder: Path) -> dict[str, Part]:
@@ -140,13 +170,10 @@ def _checksum(path: Path) -> int:
     return found
 
 
-def _remove(folder: Path) -> None:
-    """Remove what this module writes, the record first: a folder without it holds nothing that is needed."""
-    for pattern in (RECORD, JOURNAL, "[0-9]*.*", "joined.*", ".*.part*"):
+def _remove(folder: Path, patterns: Iterable[str]) -> None:
+    for pattern in patterns:
         for path in folder.glob(pattern):
             path.unlink()
-    with suppress(OSError):  # it is not there, or holds what somebody else put into it
-        folder.rmdir()
 
 
 def _trouble(error: OSError, folder: Path, kept: str) -> OSError:

@@ -74,7 +74,7 @@ class Worker:
                 if not is_whole(self.output, partition):  # a worker that was killed may have made it
                     self._make(partition)
             except (OSError, ValueError, TypeError) as trouble:
-                error = f"{self.source.address}/{partition.file}: {trouble}"
+                error = f"{self.source.path}/{partition.file}: {trouble}"
             rows.append(partition.rows)
             errors.append(error)
         return {"rows": rows, "error": errors}
@@ -133,14 +133,14 @@ def plan(source: ParquetFolder, column: str | None) -> tuple[list[Partition], di
     """The partitions of all files, and what tells this input from another: names, sizes, times, rows."""
     files = source.files()
     if not files:
-        raise FileNotFoundError(f"there is no Parquet file in {source.address}; name a folder that holds some")
+        raise FileNotFoundError(f"there is no Parquet file in {source.path}; name a folder that holds some")
     with ThreadPoolExecutor(FOOTERS_AT_ONCE) as threads:
         footers = dict(zip(files, threads.map(source.footer, files), strict=True))
     partitions = []
     digest = blake2b(digest_size=16)
     for name, footer in footers.items():
         if footer is None:
-            raise ValueError(f"{source.address}/{name} is no whole Parquet file; make it anew")
+            raise ValueError(f"{source.path}/{name} is no whole Parquet file; make it anew")
         columns = footer.schema.to_arrow_schema().names
         chosen = only_text_column(columns, name) if column is None else column
         if chosen not in columns:
@@ -150,9 +150,9 @@ def plan(source: ParquetFolder, column: str | None) -> tuple[list[Partition], di
             rows = min(ROWS_PER_PARTITION, footer.num_rows - start)
             partitions.append(Partition(name, chosen, number, start, rows))
     if not partitions:
-        raise ValueError(f"there is no text in the Parquet files of {source.address}")
+        raise ValueError(f"there is no text in the Parquet files of {source.path}")
     total = sum(partition.rows for partition in partitions)
-    return partitions, {"folder": source.address, "files": len(files), "rows": total, "digest": digest.hexdigest()}
+    return partitions, {"folder": source.path, "files": len(files), "rows": total, "digest": digest.hexdigest()}
 
 
 def is_whole(output: ParquetFolder, partition: Partition) -> bool:
@@ -201,10 +201,10 @@ def _begin(output: ParquetFolder, job: Mapping[str, Any]) -> None:
     content = output.read(RECORD)
     if content is None:
         if output.files():
-            raise ValueError(f"{output.address} holds other Parquet files; give a new folder")
+            raise ValueError(f"{output.path} holds other Parquet files; give a new folder")
         output.write(RECORD, content_of(job))
     else:
-        check_same_job(content, job, f"{output.address}/{RECORD}", output.address)
+        check_same_job(content, job, f"{output.path}/{RECORD}", output.path)
 
 
 def _on_ray(
