@@ -1,9 +1,9 @@
 """Vectors of many texts → one file, by way of numbered parts that an interruption leaves whole.
 
-Beside the output lies a folder: the record of the job, the parts, and a journal with the size and checksum of each
-whole one. The same job goes on with the parts that are as the journal says, makes the others, joins all, puts the
-result in the place of the output, and removes the folder. The borders of the parts are fixed by the number of texts
-alone, so the output has the same bytes however often the job was interrupted.
+Beside the output lies a folder: the record of the job, the parts, and a journal with the checksum of each whole one.
+The same job goes on with the parts that are as the journal says, makes the others, joins all, puts the result in the
+place of the output, and removes the folder. The borders of the parts are fixed by the number of texts alone, so the
+output has the same bytes however often the job was interrupted.
 """
 
 import json
@@ -38,7 +38,6 @@ class Part:
     name: str
     texts: int
     dimension: int
-    bytes: int
     crc32: int
 
 
@@ -142,7 +141,7 @@ def _whole_parts(folder: Path) -> dict[str, Part]:
             except (ValueError, TypeError):
                 continue  # a line that was being written
             path = folder / part.name
-            if path.is_file() and path.stat().st_size == part.bytes and _checksum(path) == part.crc32:
+            if path.is_file() and _checksum(path) == part.crc32:
                 found[part.name] = part
     return found
 
@@ -159,7 +158,7 @@ def _write_part(path: Path, vectors: NDArray[np.generic], placed: Sequence[Place
         "line": [text.line for text in placed],
     }
     write_vectors(path, vectors, columns)
-    return Part(path.name, len(vectors), vectors.shape[1], path.stat().st_size, _checksum(path))
+    return Part(path.name, len(vectors), vectors.shape[1], _checksum(path))
 
 
 def _checksum(path: Path) -> int:
