@@ -1,6 +1,6 @@
 """The resident memory of a process that encodes many short sentences: as a stream, and all at once; drawn as a PNG.
 
-    python benchmarks/stream_memory.py docs/guides/stream-memory.png [--sentences 1000000] [--at-once 1000000]
+    python benchmarks/stream_memory.py docs/guides/stream-memory.png [--sentences 1000000] [--at-once 200000]
 
 The sentences are generated, 3 to 5 tokens each with the special ones, so that a million takes minutes. Each way is a
 process of its own, with the true all-MiniLM-L6-v2; a thread of it notes its resident memory twice a second, and how

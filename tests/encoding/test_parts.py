@@ -189,3 +189,10 @@ def test_two_processes_do_not_work_in_one_folder(output: Path) -> None:
 
     assert encode_in_parts(output, JOB, TEXTS, Twice()) == (23, 2)
     assert output.read_bytes() == uninterrupted(output)
+
+
+def test_a_folder_in_the_place_of_the_output_is_refused_before_the_work(output: Path) -> None:
+    output.mkdir()
+    with pytest.raises(FileExistsError, match="is not a file"):
+        encode(output, calls=0)
+    assert [path.name for path in output.parent.iterdir()] == [output.name]

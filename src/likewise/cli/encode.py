@@ -92,6 +92,8 @@ def encode(
         texts, number = _encode_on_ray(files[0], output, column, loading, arguments, ray_address, ray_workers)
         typer.echo(f"{texts:,} vectors in {number:,} files in {output}")
         return
+    if ray_address is not None or ray_workers is not None:
+        raise typer.BadParameter("this is for --ray, which is not given", param_hint="--ray-address, --ray-workers")
     path = Path(output)
     try:
         check_vector_suffix(path)
@@ -127,7 +129,7 @@ def _encode(
     from likewise.progress import one_bar
 
     job = job_of(model, arguments) | computed_by(model)
-    job |= {"column": column, "input": [asdict(file) for file in files]}
+    job |= {"column": column} | {f"input {number}": asdict(file) for number, file in enumerate(files, start=1)}
     with one_bar(sum(file.texts for file in files), sum(file.characters for file in files)) as bar:
         try:
             return encode_in_parts(

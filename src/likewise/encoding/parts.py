@@ -64,6 +64,8 @@ def encode_in_parts(
         OSError: There is no more room, or another fault of the disk: what is whole stays and is used next time. Or
             another process has not ended that does the same.
     """
+    if output.exists() and not output.is_file():
+        raise FileExistsError(f"{output} is not a file and cannot be overwritten; give another name")
     folder = parts_folder(output)
     with _alone_in(folder):
         _begin(folder, {"texts_per_part": TEXTS_PER_PART, **job})

@@ -10,7 +10,9 @@ from likewise.tokens import LoneSurrogate, NoText
 
 Item = TypeVar("Item")
 
-WINDOW = 16_384  # texts encoded together
+# Texts encoded together. The kernels, which do not pad, take as long from 1,024 on; engines that pad waste under 2 %
+# where 8,192 texts are sorted together, and of two such blocks one is computed while the other is tokenised.
+WINDOW = 16_384
 
 
 def stream(encode: Callable[[list[Any]], Any], texts: Iterable[Any], window: int) -> Generator[Any, None, None]:
