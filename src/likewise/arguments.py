@@ -1,6 +1,6 @@
 """The incumbent's arguments that have no meaning here: each is refused by an error that says what to use instead."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import wraps
 from numbers import Integral
 from typing import Any, TypeVar, cast
@@ -156,6 +156,16 @@ def check_encode_arguments(
     if precision not in ("float32", None):
         raise ValueError(f"precision {precision!r} is not there yet; use 'float32' and convert the vectors yourself")
     refuse_processes("encoding", pool, chunk_size, device)
+
+
+def check_choice(name: str, value: object, choices: Collection[str]) -> None:
+    """Check the argument ``name``, which is one of ``choices``.
+
+    Raises:
+        ValueError: It is another value.
+    """
+    if value not in choices:
+        raise ValueError(f"{name} {value!r} is not known; use one of {', '.join(map(repr, choices))}")
 
 
 def check_whole_numbers(**numbers: int | None) -> None:

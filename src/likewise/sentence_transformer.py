@@ -6,6 +6,7 @@ import logging
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from likewise import models
 from likewise.arguments import (
+    check_choice,
     check_encode_arguments,
     check_whole_numbers,
     only,
@@ -28,7 +30,8 @@ from likewise.checkpoint.settings import read_checkpoint
 from likewise.checkpoint.values import about, shortened
 from likewise.checkpoint.write import Layout
 from likewise.description import ModelDescription, describe
-from likewise.encoding.embed import Batching, embed, embed_tokens
+from likewise.encoding.embed import LONG_TEXTS, Batching, embed, embed_tokens
+from likewise.encoding.late_chunking import Chunks, embed_chunks
 from likewise.engine import dtype_name
 from likewise.engine.live import LiveModel
 from likewise.extras import extra
@@ -45,8 +48,20 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 TOKEN_BUDGET = 2048  # tokens computed together; larger batches leave the processor's cache and gain nothing
+CHUNK_TOKENS = 128  # of encode_chunks: a paragraph
 QUERY_PROMPTS = ("query",)
 DOCUMENT_PROMPTS = ("document", "passage", "corpus")  # what encode_document looks for, in this order
+
+
+@dataclass(frozen=True)
+class Given:
+    """What a call is to embed, and by which way."""
+
+    texts: list[str]
+    is_single: bool  # one text, which gives one result
+    prompt: str | None
+    route: str
+    chain: models.Chain
 
 
 class SentenceTransformer(Model):
@@ -138,6 +153,8 @@ class SentenceTransformer(Model):
         *,
         task: str | None = None,
         token_budget: int = TOKEN_BUDGET,
+        long_texts: Literal["truncate", "chunk", "error"] = "truncate",
+        return_report: bool = False,
         sentences: str | Iterable[str] | None = None,
         **others: Any,
     ) -> Any:
@@ -152,9 +169,15 @@ class SentenceTransformer(Model):
         the prompt called ``prompt_name``, is put before each text. ``task`` chooses the route of a model that has a
         Router; texts may then also come as ``{task: text}``.
 
+        A text of more than ``max_seq_length`` tokens loses its end, which is logged as a warning with counts.
+        ``long_texts="chunk"`` cuts it into chunks instead, at sentence borders where it can and with some overlap, and
+        gives the mean of their vectors, weighted by their tokens; "error" refuses it. ``return_report=True`` gives
+        the vectors and an ``EncodingReport`` of the tokens of each text.
+
         Raises:
             TypeError: A text is no string, or an argument is not known.
-            ValueError: An argument is not right, or a text cannot be written as UTF-8.
+            ValueError: An argument is not right, a text cannot be written as UTF-8, or it is too long where that is
+                an error.
         """
         refuse_others(others)
         if inputs is not None and sentences is not None:
@@ -166,40 +189,69 @@ class SentenceTransformer(Model):
         check_encode_arguments(
             batch_size, token_budget, truncate_dim, prompt, output_value, precision, pool, chunk_size, device
         )
+        check_choice("long_texts", long_texts, LONG_TEXTS)
         if device is not None:
             self.to(device)
-        has_routes = self._routes.router is not None
-        is_single = isinstance(inputs, str) or (has_routes and isinstance(inputs, Mapping))
-        given = [inputs] if is_single else inputs
-        if has_routes:
-            given, task = without_task(given, task)
-        texts = texts_of(given)
-        route = self._routes.name(task)
-        chain, engine = self._routes.chains[route], self._live.engine(route)
-        prompt = self._resolved_prompt(prompt, prompt_name)
-        if show_progress_bar is None:
-            show_progress_bar = logger.isEnabledFor(logging.INFO)
-        batching = Batching(token_budget, batch_size, show_progress_bar)
+        given = self._given(inputs, task, prompt, prompt_name)
+        chain, engine = given.chain, self._live.engine(given.route)
+        batching = self._batching(token_budget, batch_size, show_progress_bar)
+        result: Any = np.empty(0, dtype=np.float32)
         if output_value == "token_embeddings":
-            tokens: list[Any] = embed_tokens(chain, engine, texts, prompt, batching)
+            if long_texts == "chunk":
+                raise ValueError('long_texts="chunk" is for sentence vectors; encode_chunks gives those of the chunks')
+            result, report = embed_tokens(chain, engine, given.texts, given.prompt, batching, long_texts)
             if convert_to_tensor:
-                with extra("torch", "convert_to_tensor"):
-                    import torch
+                result = [self._tensor(vectors, self.device) for vectors in result]
+        else:
+            vectors, report = embed(chain, engine, given.texts, given.prompt, batching, long_texts)
+            if given.texts:
+                result = _finished(vectors, truncate_dim, normalize_embeddings, chain.is_normalized)
+            if convert_to_tensor:
+                result = self._tensor(result, self.device)
+            elif not convert_to_numpy:
+                result = list(self._tensor(result, "cpu"))
+        if len(report.cut):
+            logger.warning('%s; long_texts="chunk" reads all of them, and return_report=True tells which', report)
+        if given.is_single:
+            result = result[0]
+        return (result, report) if return_report else result
 
-                tokens = [torch.from_numpy(vectors).to(self.device) for vectors in tokens]
-            return tokens[0] if is_single else tokens
-        vectors = np.empty(0, dtype=np.float32)
-        if texts:
-            vectors = embed(chain, engine, texts, prompt, batching)
-            vectors = _finished(vectors, truncate_dim, normalize_embeddings, chain.is_normalized)
-        if convert_to_tensor or not convert_to_numpy:
-            with extra("torch", "encode that gives tensors"):
-                import torch
+    def encode_chunks(
+        self,
+        inputs: str | Iterable[str],
+        prompt_name: str | None = None,
+        prompt: str | None = None,
+        *,
+        chunk_tokens: int = CHUNK_TOKENS,
+        normalize_embeddings: bool = False,
+        truncate_dim: int | None = None,
+        task: str | None = None,
+        token_budget: int = TOKEN_BUDGET,
+        show_progress_bar: bool | None = None,
+    ) -> Any:
+        """Cut each text into chunks of at most ``chunk_tokens`` tokens, and embed these: ``Chunks`` for each text.
 
-            tensor = torch.from_numpy(vectors).to(self.device if convert_to_tensor else "cpu")
-            rows = tensor if convert_to_tensor else list(tensor)
-            return rows[0] if is_single else rows
-        return vectors[0] if is_single else vectors
+        They end with a sentence where they can. Each is seen in the context of the whole text, if the model can read
+        that at once, and of as much of it as it can, if not (late chunking, Günther et al. 2024). Where the pooling
+        reads a single token, as "cls" does, or the model sees no context, each chunk is seen by itself. A text that is
+        one chunk has the vector that ``encode`` gives it.
+
+        Raises:
+            TypeError: A text is no string.
+            ValueError: An argument is not right, a text cannot be written as UTF-8, or the tokenizer does not tell
+                where its tokens stand.
+        """
+        check_whole_numbers(chunk_tokens=chunk_tokens, token_budget=token_budget, truncate_dim=truncate_dim)
+        given = self._given(inputs, task, prompt, prompt_name)
+        engine, batching = self._live.engine(given.route), self._batching(token_budget, None, show_progress_bar)
+        truncate_dim = self.truncate_dim if truncate_dim is None else truncate_dim
+        found = [
+            Chunks(
+                chunks.spans, _finished(chunks.vectors, truncate_dim, normalize_embeddings, given.chain.is_normalized)
+            )
+            for chunks in embed_chunks(given.chain, engine, given.texts, given.prompt, batching, chunk_tokens)
+        ]
+        return found[0] if given.is_single else found
 
     def encode_query(
         self,
@@ -394,6 +446,26 @@ class SentenceTransformer(Model):
     save = save_pretrained
 
     # Inside
+
+    def _given(self, inputs: Any, task: str | None, prompt: str | None, prompt_name: str | None) -> Given:
+        has_routes = self._routes.router is not None
+        is_single = isinstance(inputs, str) or (has_routes and isinstance(inputs, Mapping))
+        texts = [inputs] if is_single else inputs
+        if has_routes:
+            texts, task = without_task(texts, task)
+        route = self._routes.name(task)
+        prompt = self._resolved_prompt(prompt, prompt_name)
+        return Given(texts_of(texts), is_single, prompt, route, self._routes.chains[route])
+
+    def _batching(self, token_budget: int, batch_size: int | None, shows_progress: bool | None) -> Batching:
+        is_asked = logger.isEnabledFor(logging.INFO) if shows_progress is None else shows_progress
+        return Batching(token_budget, batch_size, is_asked)
+
+    def _tensor(self, vectors: NDArray[Any], device: torch.device | str) -> torch.Tensor:
+        with extra("torch", "encode that gives tensors"):
+            import torch
+
+        return torch.from_numpy(vectors).to(device)
 
     def _encode_as(
         self,
