@@ -31,6 +31,7 @@ ROOMS = [  # each uses itself and those above it
     "saving",
     "description",
     "model",
+    "embedding_model",
     "sentence_transformer",
     "export",
     "search",

@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-import logging
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
-
-import numpy as np
-from numpy.typing import NDArray
 
 from likewise import models
 from likewise.arguments import (
-    check_choice,
-    check_encode_arguments,
     check_whole_numbers,
     only,
-    refuse_others,
     refuse_pickles,
     refuse_unsupported,
-    without_task,
 )
 from likewise.checkpoint.locate import locate
 from likewise.checkpoint.model_card import Score, TrainingFacts
@@ -30,41 +21,18 @@ from likewise.checkpoint.settings import read_checkpoint
 from likewise.checkpoint.values import about, shortened
 from likewise.checkpoint.write import Layout
 from likewise.description import ModelDescription, describe
-from likewise.encoding.embed import LONG_TEXTS, Batching, embed, embed_tokens
-from likewise.encoding.late_chunking import Chunks, embed_chunks
+from likewise.embedding_model import EmbeddingModel
 from likewise.engine import dtype_name
 from likewise.engine.live import LiveModel
-from likewise.extras import extra
-from likewise.model import Model
 from likewise.models.reading import read_modules
 from likewise.saving import StoredForm, fingerprint_of, save_model
-from likewise.similarity import SimilarityFunction, normalize_embeddings
-from likewise.tokens import TokenBatch, texts_of
+from likewise.similarity import SimilarityFunction
 
 if TYPE_CHECKING:
     import torch
 
 
-logger = logging.getLogger(__name__)
-
-TOKEN_BUDGET = 2048  # tokens computed together; larger batches leave the processor's cache and gain nothing
-CHUNK_TOKENS = 128  # of encode_chunks: a paragraph
-QUERY_PROMPTS = ("query",)
-DOCUMENT_PROMPTS = ("document", "passage", "corpus")  # what encode_document looks for, in this order
-
-
-@dataclass(frozen=True)
-class Given:
-    """What a call is to embed, and by which way."""
-
-    texts: list[str]
-    is_single: bool  # one text, which gives one result
-    prompt: str | None
-    route: str
-    chain: models.Chain
-
-
-class SentenceTransformer(Model):
+class SentenceTransformer(EmbeddingModel):
     """A sentence embedding model.
 
     ``model_name_or_path`` is a folder or a name on the Hugging Face Hub; or ``modules`` puts a model together. The
@@ -131,154 +99,6 @@ class SentenceTransformer(Model):
         limit = only(processor_kwargs or tokenizer_kwargs, "processor_kwargs", ("model_max_length",))
         if limit is not None:
             self.max_seq_length = limit
-
-    # Encoding
-
-    def encode(
-        self,
-        inputs: str | Iterable[str] | None = None,
-        prompt_name: str | None = None,
-        prompt: str | None = None,
-        batch_size: int | None = None,
-        show_progress_bar: bool | None = None,
-        output_value: Literal["sentence_embedding", "token_embeddings"] = "sentence_embedding",
-        precision: Literal["float32"] = "float32",
-        convert_to_numpy: bool = True,
-        convert_to_tensor: bool = False,
-        device: str | torch.device | None = None,
-        normalize_embeddings: bool = False,
-        truncate_dim: int | None = None,
-        pool: None = None,
-        chunk_size: None = None,
-        *,
-        task: str | None = None,
-        token_budget: int = TOKEN_BUDGET,
-        long_texts: Literal["truncate", "chunk", "error"] = "truncate",
-        return_report: bool = False,
-        sentences: str | Iterable[str] | None = None,
-        **others: Any,
-    ) -> Any:
-        """Embed one text, or each of an iterable of texts, in their order.
-
-        One text gives a vector (dim,), several an array (texts, dim) of float32, none an empty array (0,).
-        ``convert_to_tensor=True`` gives a tensor on the model's device, ``convert_to_numpy=False`` a list of tensors.
-        ``output_value="token_embeddings"`` gives, for each text, its token vectors (tokens, hidden) before the pooling.
-
-        Texts are sorted by their number of tokens and computed without padding in batches of at most ``token_budget``
-        tokens, and of at most ``batch_size`` texts where that is given; neither changes the vectors. ``prompt``, or
-        the prompt called ``prompt_name``, is put before each text. ``task`` chooses the route of a model that has a
-        Router; texts may then also come as ``{task: text}``.
-
-        A text of more than ``max_seq_length`` tokens loses its end, which is logged as a warning with counts.
-        ``long_texts="chunk"`` cuts it into chunks instead, at sentence borders where it can and with some overlap, and
-        gives the mean of their vectors, weighted by their tokens; "error" refuses it. ``return_report=True`` gives
-        the vectors and an ``EncodingReport`` of the tokens of each text.
-
-        Raises:
-            TypeError: A text is no string, or an argument is not known.
-            ValueError: An argument is not right, a text cannot be written as UTF-8, or it is too long where that is
-                an error.
-        """
-        refuse_others(others)
-        if inputs is not None and sentences is not None:
-            raise TypeError("give the texts once: sentences is the older name of inputs")
-        inputs = inputs if sentences is None else sentences
-        if inputs is None:
-            raise TypeError("encode needs a text or an iterable of texts, but got None")
-        truncate_dim = self.truncate_dim if truncate_dim is None else truncate_dim
-        check_encode_arguments(
-            batch_size, token_budget, truncate_dim, prompt, output_value, precision, pool, chunk_size, device
-        )
-        check_choice("long_texts", long_texts, LONG_TEXTS)
-        if device is not None:
-            self.to(device)
-        given = self._given(inputs, task, prompt, prompt_name)
-        chain, engine = given.chain, self._live.engine(given.route)
-        batching = self._batching(token_budget, batch_size, show_progress_bar)
-        result: Any = np.empty(0, dtype=np.float32)
-        if output_value == "token_embeddings":
-            if long_texts == "chunk":
-                raise ValueError('long_texts="chunk" is for sentence vectors; encode_chunks gives those of the chunks')
-            result, report = embed_tokens(chain, engine, given.texts, given.prompt, batching, long_texts)
-            if convert_to_tensor:
-                result = [self._tensor(vectors, self.device) for vectors in result]
-        else:
-            vectors, report = embed(chain, engine, given.texts, given.prompt, batching, long_texts)
-            if given.texts:
-                result = _finished(vectors, truncate_dim, normalize_embeddings, chain.is_normalized)
-            if convert_to_tensor:
-                result = self._tensor(result, self.device)
-            elif not convert_to_numpy:
-                result = list(self._tensor(result, "cpu"))
-        if len(report.cut):
-            logger.warning('%s; long_texts="chunk" reads all of them, and return_report=True tells which', report)
-        if given.is_single:
-            result = result[0]
-        return (result, report) if return_report else result
-
-    def encode_chunks(
-        self,
-        inputs: str | Iterable[str],
-        prompt_name: str | None = None,
-        prompt: str | None = None,
-        *,
-        chunk_tokens: int = CHUNK_TOKENS,
-        normalize_embeddings: bool = False,
-        truncate_dim: int | None = None,
-        task: str | None = None,
-        token_budget: int = TOKEN_BUDGET,
-        show_progress_bar: bool | None = None,
-    ) -> Any:
-        """Cut each text into chunks of at most ``chunk_tokens`` tokens, and embed these: ``Chunks`` for each text.
-
-        They end with a sentence where they can. Each is seen in the context of the whole text, if the model can read
-        that at once, and of as much of it as it can, if not (late chunking, Günther et al. 2024). Where the pooling
-        reads a single token, as "cls" does, or the model sees no context, each chunk is seen by itself. A text that is
-        one chunk has the vector that ``encode`` gives it.
-
-        Raises:
-            TypeError: A text is no string.
-            ValueError: An argument is not right, a text cannot be written as UTF-8, or the tokenizer does not tell
-                where its tokens stand.
-        """
-        check_whole_numbers(chunk_tokens=chunk_tokens, token_budget=token_budget, truncate_dim=truncate_dim)
-        given = self._given(inputs, task, prompt, prompt_name)
-        engine, batching = self._live.engine(given.route), self._batching(token_budget, None, show_progress_bar)
-        truncate_dim = self.truncate_dim if truncate_dim is None else truncate_dim
-        found = [
-            Chunks(
-                chunks.spans, _finished(chunks.vectors, truncate_dim, normalize_embeddings, given.chain.is_normalized)
-            )
-            for chunks in embed_chunks(given.chain, engine, given.texts, given.prompt, batching, chunk_tokens)
-        ]
-        return found[0] if given.is_single else found
-
-    def encode_query(
-        self,
-        inputs: str | Iterable[str] | None = None,
-        prompt_name: str | None = None,
-        prompt: str | None = None,
-        **arguments: Any,
-    ) -> Any:
-        """``encode`` for queries: with the prompt called "query" and by the route "query", where the model has them."""
-        return self._encode_as("query", QUERY_PROMPTS, inputs, prompt_name, prompt, arguments)
-
-    def encode_document(
-        self,
-        inputs: str | Iterable[str] | None = None,
-        prompt_name: str | None = None,
-        prompt: str | None = None,
-        **arguments: Any,
-    ) -> Any:
-        """``encode`` for what queries search: by the route "document", where the model has a Router.
-
-        The prompt is the model's first among "document", "passage" and "corpus"; without one there is none.
-        """
-        return self._encode_as("document", DOCUMENT_PROMPTS, inputs, prompt_name, prompt, arguments)
-
-    def tokenize(self, texts: Iterable[str]) -> TokenBatch:
-        """The texts as packed tokens, cut to ``max_seq_length``; nothing is padded."""
-        return self._routes.first.source.tokenize(texts_of(texts))
 
     # Comparing
 
@@ -444,49 +264,3 @@ class SentenceTransformer(Model):
         save_model(self._modules, self._live, settings, path, layout, form, card)
 
     save = save_pretrained
-
-    # Inside
-
-    def _given(self, inputs: Any, task: str | None, prompt: str | None, prompt_name: str | None) -> Given:
-        has_routes = self._routes.router is not None
-        is_single = isinstance(inputs, str) or (has_routes and isinstance(inputs, Mapping))
-        texts = [inputs] if is_single else inputs
-        if has_routes:
-            texts, task = without_task(texts, task)
-        route = self._routes.name(task)
-        prompt = self._resolved_prompt(prompt, prompt_name)
-        return Given(texts_of(texts), is_single, prompt, route, self._routes.chains[route])
-
-    def _batching(self, token_budget: int, batch_size: int | None, shows_progress: bool | None) -> Batching:
-        is_asked = logger.isEnabledFor(logging.INFO) if shows_progress is None else shows_progress
-        return Batching(token_budget, batch_size, is_asked)
-
-    def _tensor(self, vectors: NDArray[Any], device: torch.device | str) -> torch.Tensor:
-        with extra("torch", "encode that gives tensors"):
-            import torch
-
-        return torch.from_numpy(vectors).to(device)
-
-    def _encode_as(
-        self,
-        task: str,
-        names: Sequence[str],
-        inputs: str | Iterable[str] | None,
-        prompt_name: str | None,
-        prompt: str | None,
-        arguments: dict[str, Any],
-    ) -> Any:
-        if prompt is None and prompt_name is None:
-            # The empty prompt keeps the default one away: that is meant for texts which are neither.
-            prompt = next((self.prompts[name] for name in names if self.prompts.get(name)), "")
-        return self.encode(inputs, prompt_name, prompt, **({"task": task} | arguments))
-
-
-def _finished(
-    vectors: NDArray[np.float32], truncate_dim: int | None, normalize: bool, is_normalized: bool
-) -> NDArray[np.float32]:
-    if truncate_dim is not None and truncate_dim < vectors.shape[1]:
-        vectors = np.ascontiguousarray(vectors[:, :truncate_dim])
-        # A part of a unit vector is shorter than 1, and what follows may rely on unit length.
-        normalize = normalize or is_normalized
-    return normalize_embeddings(vectors) if normalize else vectors

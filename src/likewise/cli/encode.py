@@ -60,7 +60,7 @@ def encode(
     _check_writable(output)
 
     from likewise import SentenceTransformer  # here: neither --help nor a mistake must wait for torch
-    from likewise.sentence_transformer import TOKEN_BUDGET
+    from likewise.embedding_model import TOKEN_BUDGET
 
     vectors = SentenceTransformer(model, device=device, dtype=dtype).encode(
         texts,
