@@ -6,7 +6,8 @@ import logging
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,13 +35,14 @@ from likewise.engine.live import LiveModel
 from likewise.extras import extra
 from likewise.model import Model
 from likewise.models.reading import read_modules
-from likewise.saving import StoredForm, fingerprint_of, save_model
+from likewise.saving import StoredForm, fingerprint_of, save_model, write_copy
 from likewise.similarity import SimilarityFunction, normalize_embeddings
 from likewise.tokens import TokenBatch, texts_of
 
 if TYPE_CHECKING:
     import torch
 
+    from likewise.encoding.processes import ProcessPool
 
 logger = logging.getLogger(__name__)
 
@@ -130,11 +132,11 @@ class SentenceTransformer(Model):
         precision: Literal["float32"] = "float32",
         convert_to_numpy: bool = True,
         convert_to_tensor: bool = False,
-        device: str | torch.device | None = None,
+        device: str | torch.device | Sequence[str | torch.device] | None = None,
         normalize_embeddings: bool = False,
         truncate_dim: int | None = None,
-        pool: None = None,
-        chunk_size: None = None,
+        pool: ProcessPool | None = None,
+        chunk_size: int | None = None,
         *,
         task: str | None = None,
         token_budget: int = TOKEN_BUDGET,
@@ -152,6 +154,9 @@ class SentenceTransformer(Model):
         the prompt called ``prompt_name``, is put before each text. ``task`` chooses the route of a model that has a
         Router; texts may then also come as ``{task: text}``.
 
+        A ``pool`` of processes computes chunks of ``chunk_size`` texts at once; a list of devices as ``device`` starts
+        one for this call. The vectors are the same; tensors are then on the CPU.
+
         Raises:
             TypeError: A text is no string, or an argument is not known.
             ValueError: An argument is not right, or a text cannot be written as UTF-8.
@@ -163,11 +168,10 @@ class SentenceTransformer(Model):
         if inputs is None:
             raise TypeError("encode needs a text or an iterable of texts, but got None")
         truncate_dim = self.truncate_dim if truncate_dim is None else truncate_dim
-        check_encode_arguments(
-            batch_size, token_budget, truncate_dim, prompt, output_value, precision, pool, chunk_size, device
-        )
-        if device is not None:
-            self.to(device)
+        check_encode_arguments(batch_size, token_budget, truncate_dim, prompt, output_value, precision, chunk_size)
+        in_processes = pool is not None or isinstance(device, list | tuple)
+        if device is not None and not in_processes:
+            self.to(cast(str, device))
         has_routes = self._routes.router is not None
         is_single = isinstance(inputs, str) or (has_routes and isinstance(inputs, Mapping))
         given = [inputs] if is_single else inputs
@@ -175,28 +179,45 @@ class SentenceTransformer(Model):
             given, task = without_task(given, task)
         texts = texts_of(given)
         route = self._routes.name(task)
-        chain, engine = self._routes.chains[route], self._live.engine(route)
+        chain = self._routes.chains[route]
         prompt = self._resolved_prompt(prompt, prompt_name)
         if show_progress_bar is None:
             show_progress_bar = logger.isEnabledFor(logging.INFO)
         batching = Batching(token_budget, batch_size, show_progress_bar)
-        if output_value == "token_embeddings":
-            tokens: list[Any] = embed_tokens(chain, engine, texts, prompt, batching)
+        of_tokens = output_value == "token_embeddings"
+        computed: Any = [None] * len(texts) if of_tokens else np.empty((len(texts), chain.dimension), np.float32)
+        if texts and in_processes:
+            settings = {
+                "prompt": prompt or "",
+                "task": task,
+                "output_value": output_value,
+                "batch_size": batch_size,
+                "token_budget": token_budget,
+                "show_progress_bar": False,
+            }
+            progress = "Encoding" if show_progress_bar else None
+            with self._workers(pool, device) as workers:
+                workers.fill(computed, SentenceTransformer.encode, texts, settings, chunk_size, progress)
+        elif texts:
+            compute = embed_tokens if of_tokens else embed
+            computed = compute(chain, self._live.engine(route), texts, prompt, batching)
+        place = "cpu" if in_processes or not convert_to_tensor else self.device
+        if of_tokens:
+            tokens: list[Any] = computed
             if convert_to_tensor:
                 with extra("torch", "convert_to_tensor"):
                     import torch
 
-                tokens = [torch.from_numpy(vectors).to(self.device) for vectors in tokens]
+                tokens = [torch.from_numpy(vectors).to(place) for vectors in tokens]
             return tokens[0] if is_single else tokens
         vectors = np.empty(0, dtype=np.float32)
         if texts:
-            vectors = embed(chain, engine, texts, prompt, batching)
-            vectors = _finished(vectors, truncate_dim, normalize_embeddings, chain.is_normalized)
+            vectors = _finished(computed, truncate_dim, normalize_embeddings, chain.is_normalized)
         if convert_to_tensor or not convert_to_numpy:
             with extra("torch", "encode that gives tensors"):
                 import torch
 
-            tensor = torch.from_numpy(vectors).to(self.device if convert_to_tensor else "cpu")
+            tensor = torch.from_numpy(vectors).to(place)
             rows = tensor if convert_to_tensor else list(tensor)
             return rows[0] if is_single else rows
         return vectors[0] if is_single else vectors
@@ -223,6 +244,30 @@ class SentenceTransformer(Model):
         The prompt is the model's first among "document", "passage" and "corpus"; without one there is none.
         """
         return self._encode_as("document", DOCUMENT_PROMPTS, inputs, prompt_name, prompt, arguments)
+
+    def encode_multi_process(
+        self,
+        sentences: Iterable[str],
+        pool: ProcessPool,
+        prompt_name: str | None = None,
+        prompt: str | None = None,
+        batch_size: int | None = None,
+        chunk_size: int | None = None,
+        show_progress_bar: bool | None = None,
+        precision: Literal["float32"] = "float32",
+        normalize_embeddings: bool = False,
+        truncate_dim: int | None = None,
+    ) -> Any:
+        """``encode`` with a pool, by its older name."""
+        return self.encode(
+            sentences,
+            *(prompt_name, prompt, batch_size, show_progress_bar),
+            precision=precision,
+            normalize_embeddings=normalize_embeddings,
+            truncate_dim=truncate_dim,
+            pool=pool,
+            chunk_size=chunk_size,
+        )
 
     def tokenize(self, texts: Iterable[str]) -> TokenBatch:
         """The texts as packed tokens, cut to ``max_seq_length``; nothing is padded."""
@@ -394,6 +439,9 @@ class SentenceTransformer(Model):
     save = save_pretrained
 
     # Inside
+
+    def _write_copy(self, folder: Path, for_cpu: bool) -> None:
+        write_copy(self._modules, self._live, folder, for_cpu)
 
     def _encode_as(
         self,
