@@ -132,7 +132,7 @@ class Model:
         """Start processes with copies of the model as it is now, one for each of ``target_devices``.
 
         A device may be named several times: ``["cpu", "cpu"]``. The cores, or as many as ``threads=`` said, are shared
-        by all. By default there is a process for each GPU; without one, a process for every 8 cores. Give the pool to
+        by all. By default there is a process for each GPU; without one, one for every 16 cores. Give the pool to
         ``encode`` or ``predict``, and use it in a ``with`` statement or stop it.
 
         Raises:
