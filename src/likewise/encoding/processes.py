@@ -16,7 +16,7 @@ from concurrent.futures import Future, as_completed
 from contextlib import suppress
 from pathlib import Path
 from queue import SimpleQueue
-from threading import Thread, current_thread
+from threading import RLock, Thread, current_thread
 from typing import Any, Self
 
 import numpy as np
@@ -79,6 +79,7 @@ class ProcessPool:
         self.devices = tuple(devices)
         self.processes: list[subprocess.Popen[bytes]] = []
         self._tasks: SimpleQueue[Task | None] = SimpleQueue()
+        self._lock = RLock()  # no task is put behind the end, where nobody would answer it
         folder = tempfile.mkdtemp(prefix="likewise-")
         workers: list[_Worker] = []
         serving: list[Thread] = []
@@ -117,14 +118,13 @@ class ProcessPool:
             ValueError: The pool has been stopped.
             Exception: What a worker raised, with its traceback as the cause. The pool can still be used.
         """
-        if not self._end.alive:
-            raise ValueError("the pool has been stopped; start another one with start_multi_process_pool()")
         size = chunk_size or default_chunk_size(len(items), len(self.devices))
-        futures: dict[Future[Answer], int] = {}  # → where its chunk begins
-        for start in range(0, len(items), size):
-            future: Future[Answer] = Future()
-            futures[future] = start
-            self._tasks.put((future, Chunk(function, list(items[start : start + size]), settings)))
+        futures: dict[Future[Answer], int] = {Future(): start for start in range(0, len(items), size)}  # → its first
+        with self._lock:
+            if not self._end.alive:
+                raise ValueError("the pool has been stopped; start another one with start_multi_process_pool()")
+            for future, start in futures.items():
+                self._tasks.put((future, Chunk(function, list(items[start : start + size]), settings)))
 
         def filled() -> Iterator[NDArray[np.intp]]:
             for future in as_completed(futures):
@@ -148,7 +148,8 @@ class ProcessPool:
 
     def stop(self) -> None:
         """End the workers, whatever they do, and delete their copy of the model. Twice does no harm."""
-        self._end()
+        with self._lock:
+            self._end()
 
     def __enter__(self) -> Self:
         return self

@@ -164,7 +164,7 @@ def _form(
 
 def _pool(model: SentenceTransformer, use_multi_process: bool | Sequence[str]) -> AbstractContextManager[Any]:
     """Processes on the devices that are named, or on the best there are; none where they are not wanted."""
-    if use_multi_process is False:
+    if not use_multi_process:
         return nullcontext()
     return model.start_multi_process_pool(None if use_multi_process is True else use_multi_process)
 
