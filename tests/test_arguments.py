@@ -49,8 +49,8 @@ HONOURED: dict[str, dict[str, list[Any]]] = {  # method → argument → values 
         "device": [None, "cpu", torch.device("cpu")],
         "normalize_embeddings": [False, True],
         "truncate_dim": [None, 5],
-        "pool": [None],
-        "chunk_size": [None],
+        "pool": [None],  # and others: tests/encoding/test_processes.py
+        "chunk_size": [None, 100],
     },
 }
 REFUSED: dict[str, list[tuple[dict[str, Any], str]]] = {  # method → arguments, and what the error says to do
@@ -84,9 +84,9 @@ REFUSED: dict[str, list[tuple[dict[str, Any], str]]] = {  # method → arguments
         ({"output_value": "words"}, "use 'sentence_embedding' or 'token_embeddings'"),
         ({"precision": "int8"}, "use 'float32'"),
         ({"precision": "ubinary"}, "use 'float32'"),
-        ({"pool": {"processes": []}}, "leave pool, chunk_size and device lists out"),
-        ({"chunk_size": 100}, "leave pool, chunk_size and device lists out"),
-        ({"device": ["cpu", "cpu"]}, "leave pool, chunk_size and device lists out"),
+        ({"pool": {"processes": []}}, "must be what model.start_multi_process_pool"),
+        ({"chunk_size": 0}, "1 or more"),
+        ({"device": []}, "must be a list of one or more"),
         ({"device": "kettle"}, "cannot be used here"),
         ({"processing_kwargs": {"text": {"max_length": 128}}}, "set model.max_seq_length"),
     ],

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,7 @@ from likewise.arguments import (
 )
 from likewise.encoding.embed import LONG_TEXTS, Batching, embed, embed_tokens
 from likewise.encoding.late_chunking import Chunks, embed_chunks
+from likewise.encoding.report import EncodingReport, empty_report
 from likewise.extras import extra
 from likewise.model import Model
 from likewise.similarity import normalize_embeddings
@@ -27,6 +28,8 @@ from likewise.tokens import TokenBatch, texts_of
 
 if TYPE_CHECKING:
     import torch
+
+    from likewise.encoding.processes import ProcessPool
 
 
 logger = logging.getLogger(__name__)
@@ -48,6 +51,17 @@ class Given:
     chain: models.Chain
 
 
+@dataclass(frozen=True)
+class Work:
+    """What decides the vectors of texts, and how they are computed."""
+
+    route: str
+    prompt: str | None
+    batching: Batching
+    of_tokens: bool  # one vector for each token, not for each text
+    long_texts: str
+
+
 class EmbeddingModel(Model):
     """A model that gives each text a vector."""
 
@@ -64,11 +78,11 @@ class EmbeddingModel(Model):
         precision: Literal["float32"] = "float32",
         convert_to_numpy: bool = True,
         convert_to_tensor: bool = False,
-        device: str | torch.device | None = None,
+        device: str | torch.device | Sequence[str | torch.device] | None = None,
         normalize_embeddings: bool = False,
         truncate_dim: int | None = None,
-        pool: None = None,
-        chunk_size: None = None,
+        pool: ProcessPool | None = None,
+        chunk_size: int | None = None,
         *,
         task: str | None = None,
         token_budget: int = TOKEN_BUDGET,
@@ -93,6 +107,9 @@ class EmbeddingModel(Model):
         gives the mean of their vectors, weighted by their tokens; "error" refuses it. ``return_report=True`` gives
         the vectors and an ``EncodingReport`` of the tokens of each text.
 
+        A ``pool`` of processes computes chunks of ``chunk_size`` texts at once; a list of devices as ``device`` starts
+        one for this call. The vectors are the same; tensors are then on the CPU.
+
         Raises:
             TypeError: A text is no string, or an argument is not known.
             ValueError: An argument is not right, a text cannot be written as UTF-8, or it is too long where that is
@@ -105,32 +122,32 @@ class EmbeddingModel(Model):
         if inputs is None:
             raise TypeError("encode needs a text or an iterable of texts, but got None")
         truncate_dim = self.truncate_dim if truncate_dim is None else truncate_dim
-        check_encode_arguments(
-            batch_size, token_budget, truncate_dim, prompt, output_value, precision, pool, chunk_size, device
-        )
+        check_encode_arguments(batch_size, token_budget, truncate_dim, prompt, output_value, precision, chunk_size)
         check_choice("long_texts", long_texts, LONG_TEXTS)
-        if device is not None:
-            self.to(device)
+        of_tokens = output_value == "token_embeddings"
+        if of_tokens and long_texts == "chunk":
+            raise ValueError('long_texts="chunk" is for sentence vectors; encode_chunks gives those of the chunks')
+        in_processes = pool is not None or isinstance(device, list | tuple)
+        if device is not None and not in_processes:
+            self.to(cast(str, device))
         given = self._given(inputs, task, prompt, prompt_name)
-        chain, engine = given.chain, self._live.engine(given.route)
         batching = self._batching(token_budget, batch_size, show_progress_bar)
-        result: Any = np.empty(0, dtype=np.float32)
-        if output_value == "token_embeddings":
-            if long_texts == "chunk":
-                raise ValueError('long_texts="chunk" is for sentence vectors; encode_chunks gives those of the chunks')
-            result, report = embed_tokens(chain, engine, given.texts, given.prompt, batching, long_texts)
-            if convert_to_tensor:
-                result = [self._tensor(vectors, self.device) for vectors in result]
+        work = Work(given.route, given.prompt, batching, of_tokens, long_texts)
+        if in_processes:
+            with self._workers(pool, device) as workers:
+                computed, report = self._computed_by(workers, given.texts, work, chunk_size)
         else:
-            vectors, report = embed(chain, engine, given.texts, given.prompt, batching, long_texts)
-            if given.texts:
-                result = _finished(vectors, truncate_dim, normalize_embeddings, chain.is_normalized)
-            if convert_to_tensor:
-                result = self._tensor(result, self.device)
-            elif not convert_to_numpy:
-                result = list(self._tensor(result, "cpu"))
+            computed, report = self._computed(given.texts, work)
         if len(report.cut):
             logger.warning('%s; long_texts="chunk" reads all of them, and return_report=True tells which', report)
+        result: Any = computed if of_tokens else np.empty(0, dtype=np.float32)
+        if given.texts and not of_tokens:
+            result = _finished(computed, truncate_dim, normalize_embeddings, given.chain.is_normalized)
+        if convert_to_tensor:
+            place = "cpu" if in_processes else self.device
+            result = [_tensor(vectors, place) for vectors in result] if of_tokens else _tensor(result, place)
+        elif not convert_to_numpy and not of_tokens:
+            result = list(_tensor(result, "cpu"))
         if given.is_single:
             result = result[0]
         return (result, report) if return_report else result
@@ -195,6 +212,30 @@ class EmbeddingModel(Model):
         """
         return self._encode_as("document", DOCUMENT_PROMPTS, inputs, prompt_name, prompt, arguments)
 
+    def encode_multi_process(
+        self,
+        sentences: Iterable[str],
+        pool: ProcessPool,
+        prompt_name: str | None = None,
+        prompt: str | None = None,
+        batch_size: int | None = None,
+        chunk_size: int | None = None,
+        show_progress_bar: bool | None = None,
+        precision: Literal["float32"] = "float32",
+        normalize_embeddings: bool = False,
+        truncate_dim: int | None = None,
+    ) -> Any:
+        """``encode`` with a pool, by its older name."""
+        return self.encode(
+            sentences,
+            *(prompt_name, prompt, batch_size, show_progress_bar),
+            precision=precision,
+            normalize_embeddings=normalize_embeddings,
+            truncate_dim=truncate_dim,
+            pool=pool,
+            chunk_size=chunk_size,
+        )
+
     def tokenize(self, texts: Iterable[str]) -> TokenBatch:
         """The texts as packed tokens, cut to ``max_seq_length``; nothing is padded."""
         return self._live.routes.first.source.tokenize(texts_of(texts))
@@ -215,11 +256,24 @@ class EmbeddingModel(Model):
         is_asked = logger.isEnabledFor(logging.INFO) if shows_progress is None else shows_progress
         return Batching(token_budget, batch_size, is_asked)
 
-    def _tensor(self, vectors: NDArray[Any], device: torch.device | str) -> torch.Tensor:
-        with extra("torch", "encode that gives tensors"):
-            import torch
+    def _computed(self, texts: list[str], work: Work) -> tuple[Any, EncodingReport]:
+        """What the engine makes of ``texts``, as a float32 array or, of tokens, a list of them."""
+        chain, engine = self._live.routes.chains[work.route], self._live.engine(work.route)
+        compute: Callable[..., tuple[Any, EncodingReport]] = embed_tokens if work.of_tokens else embed
+        return compute(chain, engine, texts, work.prompt, work.batching, work.long_texts)
 
-        return torch.from_numpy(vectors).to(device)
+    def _computed_by(
+        self, workers: ProcessPool, texts: list[str], work: Work, chunk_size: int | None
+    ) -> tuple[Any, EncodingReport]:
+        """The same, made by processes."""
+        chain, count = self._live.routes.chains[work.route], len(texts)
+        computed: Any = [None] * count if work.of_tokens else np.empty((count, chain.dimension), dtype=np.float32)
+        report = empty_report(chain.source.max_seq_length, count)
+        settings = {"work": replace(work, batching=replace(work.batching, shows_progress=False))}
+        progress = work.batching.description if work.batching.shows_progress else None
+        for place, (part, told) in workers.computed(EmbeddingModel._computed, texts, settings, chunk_size, progress):
+            computed[place], report.tokens[place], report.read[place] = part, told.tokens, told.read
+        return computed, report
 
     def _encode_as(
         self,
@@ -234,6 +288,13 @@ class EmbeddingModel(Model):
             # The empty prompt keeps the default one away: that is meant for texts which are neither.
             prompt = next((self.prompts[name] for name in names if self.prompts.get(name)), "")
         return self.encode(inputs, prompt_name, prompt, **({"task": task} | arguments))
+
+
+def _tensor(vectors: NDArray[Any], device: torch.device | str) -> torch.Tensor:
+    with extra("torch", "encode that gives tensors"):
+        import torch
+
+    return torch.from_numpy(vectors).to(device)
 
 
 def _finished(

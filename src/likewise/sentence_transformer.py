@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from likewise import models
@@ -25,7 +26,7 @@ from likewise.embedding_model import EmbeddingModel
 from likewise.engine import dtype_name
 from likewise.engine.live import LiveModel
 from likewise.models.reading import read_modules
-from likewise.saving import StoredForm, fingerprint_of, save_model
+from likewise.saving import StoredForm, fingerprint_of, save_model, write_copy
 from likewise.similarity import SimilarityFunction
 
 if TYPE_CHECKING:
@@ -264,3 +265,8 @@ class SentenceTransformer(EmbeddingModel):
         save_model(self._modules, self._live, settings, path, layout, form, card)
 
     save = save_pretrained
+
+    # Inside
+
+    def _write_copy(self, folder: Path, for_cpu: bool) -> None:
+        write_copy(self._modules, self._live, folder, for_cpu)

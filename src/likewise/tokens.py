@@ -36,6 +36,9 @@ class LoneSurrogate(ValueError):  # noqa: N818, it says what is the matter
         )
         self.position, self.text = position, text
 
+    def __reduce__(self) -> tuple[type[LoneSurrogate], tuple[int, str]]:
+        return LoneSurrogate, (self.position, self.text)  # by default it would be made again of its message
+
 
 @dataclass(frozen=True, slots=True)
 class TokenBatch:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from likewise import models
 from likewise.encoding.chunks import batch_of, cut, located_tokens, room_for
-from likewise.encoding.report import EncodingReport
+from likewise.encoding.report import EncodingReport, empty_report
 from likewise.engine import Engine
 from likewise.progress import with_progress
 from likewise.similarity import normalize_embeddings
@@ -52,9 +52,7 @@ def embed(
     starts = range(0, len(texts), count)
     tokenized = one_ahead((_tokenized_from(start, count, chain, texts, prompt) for start in starts), len(starts))
     sizes = np.fromiter(map(len, texts), dtype=np.int64, count=len(texts))  # characters: tokens are not known yet
-    report = EncodingReport(
-        chain.source.max_seq_length, np.zeros(len(texts), dtype=np.int32), np.zeros(len(texts), dtype=np.int32)
-    )
+    report = empty_report(chain.source.max_seq_length, len(texts))
 
     def batches() -> Iterator[tuple[NDArray[np.intp], TokenBatch]]:
         for start, tokens in zip(starts, tokenized, strict=True):

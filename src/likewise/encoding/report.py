@@ -30,3 +30,8 @@ class EncodingReport:
             f"{len(self.cut):,} of {len(self.tokens):,} texts have more than {self.max_seq_length:,} tokens and were "
             f"cut; {self.lost.sum(dtype=np.int64):,} tokens, {share:.1%}, were lost"
         )
+
+
+def empty_report(max_seq_length: float, texts: int) -> EncodingReport:
+    """A report to be filled in, of so many texts."""
+    return EncodingReport(max_seq_length, np.zeros(texts, dtype=np.int32), np.zeros(texts, dtype=np.int32))
