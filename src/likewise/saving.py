@@ -105,7 +105,8 @@ def save_model(
             return module.files(files_of, layout)
         adapter = adapter_of(live, module)
         if adapter is None:
-            return module.files(live.arrays(module), layout)
+            files = module.files(live.arrays(module), layout)
+            return with_calibration(files, module, live) if form.dtype is None else files
         assert isinstance(module, models.Transformer)
         if module.base_folder.resolve() == Path(os.path.realpath(path)):
             raise ValueError(f"{path} is the base model that the adapter needs; save it into another folder")

@@ -39,7 +39,7 @@ def save_cross_encoder(
     """
     form.check(live)
     written = _parts(chain, live)
-    encoder = written[0]
+    encoder = with_calibration(written[0], chain.source, live) if form.dtype is None else written[0]
     config = encoder.json["config.json"] | {
         "sentence_transformers": {"activation_fn": settings.activation_fn, "version": "5.3.0"},
         "sbert_ce_default_activation_function": settings.activation_fn,
