@@ -34,6 +34,7 @@ from likewise.engine.live import LiveModel
 from likewise.extras import extra
 from likewise.model import Model
 from likewise.models.reading import read_modules
+from likewise.quantize import Precision, quantize_embeddings
 from likewise.saving import StoredForm, fingerprint_of, save_model
 from likewise.similarity import SimilarityFunction, normalize_embeddings
 from likewise.tokens import TokenBatch, texts_of
@@ -127,7 +128,7 @@ class SentenceTransformer(Model):
         batch_size: int | None = None,
         show_progress_bar: bool | None = None,
         output_value: Literal["sentence_embedding", "token_embeddings"] = "sentence_embedding",
-        precision: Literal["float32"] = "float32",
+        precision: Precision = "float32",
         convert_to_numpy: bool = True,
         convert_to_tensor: bool = False,
         device: str | torch.device | None = None,
@@ -143,7 +144,8 @@ class SentenceTransformer(Model):
     ) -> Any:
         """Embed one text, or each of an iterable of texts, in their order.
 
-        One text gives a vector (dim,), several an array (texts, dim) of float32, none an empty array (0,).
+        One text gives a vector (dim,), several an array (texts, dim) of float32, none an empty array (0,). Another
+        ``precision`` makes them smaller, as ``quantize.quantize_embeddings`` does, with the ranges of these very texts.
         ``convert_to_tensor=True`` gives a tensor on the model's device, ``convert_to_numpy=False`` a list of tensors.
         ``output_value="token_embeddings"`` gives, for each text, its token vectors (tokens, hidden) before the pooling.
 
@@ -182,6 +184,8 @@ class SentenceTransformer(Model):
         batching = Batching(token_budget, batch_size, show_progress_bar)
         if output_value == "token_embeddings":
             tokens: list[Any] = embed_tokens(chain, engine, texts, prompt, batching)
+            if precision not in ("float32", None):
+                tokens = quantize_embeddings(tokens, precision)
             if convert_to_tensor:
                 with extra("torch", "convert_to_tensor"):
                     import torch
@@ -192,6 +196,8 @@ class SentenceTransformer(Model):
         if texts:
             vectors = embed(chain, engine, texts, prompt, batching)
             vectors = _finished(vectors, truncate_dim, normalize_embeddings, chain.is_normalized)
+        if precision not in ("float32", None):
+            vectors = quantize_embeddings(vectors, precision)
         if convert_to_tensor or not convert_to_numpy:
             with extra("torch", "encode that gives tensors"):
                 import torch

@@ -55,7 +55,8 @@ def test_parquet_counts_the_lines_of_standard_input(run: Run, models: list[WordC
 @pytest.mark.usefixtures("folder")
 def test_every_option_reaches_the_model(run: Run, models: list[WordCounts]) -> None:
     run("encode", "notes.txt", "-o", "vectors.npy", "--model", "counts", "--dtype", "float32", "--device", "cuda:1",
-        "--prompt-name", "query", "--normalize", "--truncate-dim", 3, "--token-budget", 99)  # fmt: skip
+        "--prompt-name", "query", "--normalize", "--truncate-dim", 3, "--token-budget", 99,
+        "--precision", "int8")  # fmt: skip
     (model,) = models
     assert (model.name, model.settings) == ("counts", {"dtype": "float32", "device": "cuda:1"})
     assert model.calls == [
@@ -67,6 +68,7 @@ def test_every_option_reaches_the_model(run: Run, models: list[WordCounts]) -> N
                 "show_progress_bar": True,
                 "normalize_embeddings": True,
                 "truncate_dim": 3,
+                "precision": "int8",
                 "token_budget": 99,
             },
         )

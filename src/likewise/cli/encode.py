@@ -30,6 +30,9 @@ def encode(
     truncate_dim: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="Keep only the first N dimensions.")
     ] = None,
+    precision: Annotated[
+        str, typer.Option(metavar="TYPE", help="Write numbers of float32, int8 or uint8, or bits: binary or ubinary.")
+    ] = "float32",
     token_budget: Annotated[
         int | None,
         typer.Option(metavar="N", min=1, help="Take at most N tokens at once: less needs less memory."),
@@ -43,7 +46,7 @@ def encode(
 ) -> None:
     """Write one vector for each text of FILE, in order.
 
-    Several files are read one after the other. A .npy file holds a matrix of float32, one row a text; a .parquet file
+    Several files are read one after the other. A .npy file holds a matrix, one row a text; a .parquet file
     has the columns source, line and vector. Nothing is written until everything is encoded.
 
     Example: likewise encode notes.txt -o vectors.npy
@@ -68,6 +71,7 @@ def encode(
         show_progress_bar=True,
         normalize_embeddings=normalize,
         truncate_dim=truncate_dim,
+        precision=precision,  # type: ignore[arg-type]
         token_budget=token_budget or TOKEN_BUDGET,
     )
     write_vectors(output, vectors, places)
