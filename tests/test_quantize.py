@@ -129,7 +129,8 @@ def test_nothing_stays_nothing(precision: Precision) -> None:
     width = 2 if precision in BINARY else 16
     for shape, expected in (((0, 16), (0, width)), ((0,), (0,))):
         codes = quantize_embeddings(np.empty(shape, np.float32), precision)
-        assert (codes.shape, codes.dtype) == (expected, DTYPES[precision])
+        assert codes.shape == expected
+        assert codes.dtype == DTYPES[precision]
     assert quantize_embeddings([], precision) == []
 
 
@@ -181,7 +182,8 @@ def test_what_is_wrong_is_told(place: int) -> None:
 
 def test_similarities_of_codes_do_not_overflow() -> None:
     codes = np.array([[100, -100, 100], [100, 100, 100]], np.int8)
-    for kind in (codes, torch.from_numpy(codes)):
+    kinds: tuple[Any, ...] = (codes, torch.from_numpy(codes))
+    for kind in kinds:
         assert float(similarity.dot_score(kind, kind)[0, 0]) == 30000
         assert float(similarity.pairwise_euclidean_sim(kind[:1], kind[1:])[0]) == -200
         assert float(util.cos_sim(kind, kind)[0, 1]) == pytest.approx(1 / 3)

@@ -6,6 +6,7 @@ import logging
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -28,6 +29,7 @@ from likewise.checkpoint.settings import read_checkpoint
 from likewise.checkpoint.values import about, shortened
 from likewise.checkpoint.write import Layout
 from likewise.description import ModelDescription, describe
+from likewise.encoding.cache import EmbeddingCache, check_cache
 from likewise.encoding.embed import Batching, embed, embed_tokens
 from likewise.engine import dtype_name
 from likewise.engine.live import LiveModel
@@ -139,6 +141,7 @@ class SentenceTransformer(Model):
         *,
         task: str | None = None,
         token_budget: int = TOKEN_BUDGET,
+        cache: EmbeddingCache | None = None,
         sentences: str | Iterable[str] | None = None,
         **others: Any,
     ) -> Any:
@@ -154,7 +157,10 @@ class SentenceTransformer(Model):
         the prompt called ``prompt_name``, is put before each text. ``task`` chooses the route of a model that has a
         Router; texts may then also come as ``{task: text}``.
 
+        ``cache`` keeps what is computed, and what is in it is not computed again.
+
         Raises:
+            OSError: The cache cannot be read.
             TypeError: A text is no string, or an argument is not known.
             ValueError: An argument is not right, or a text cannot be written as UTF-8.
         """
@@ -168,6 +174,7 @@ class SentenceTransformer(Model):
         check_encode_arguments(
             batch_size, token_budget, truncate_dim, prompt, output_value, precision, pool, chunk_size, device
         )
+        check_cache(cache, output_value)
         if device is not None:
             self.to(device)
         has_routes = self._routes.router is not None
@@ -177,13 +184,13 @@ class SentenceTransformer(Model):
             given, task = without_task(given, task)
         texts = texts_of(given)
         route = self._routes.name(task)
-        chain, engine = self._routes.chains[route], self._live.engine(route)
+        chain = self._routes.chains[route]
         prompt = self._resolved_prompt(prompt, prompt_name)
         if show_progress_bar is None:
             show_progress_bar = logger.isEnabledFor(logging.INFO)
         batching = Batching(token_budget, batch_size, show_progress_bar)
         if output_value == "token_embeddings":
-            tokens: list[Any] = embed_tokens(chain, engine, texts, prompt, batching)
+            tokens: list[Any] = embed_tokens(chain, self._live.engine(route), texts, prompt, batching)
             if precision not in ("float32", None):
                 tokens = quantize_embeddings(tokens, precision)
             if convert_to_tensor:
@@ -194,7 +201,10 @@ class SentenceTransformer(Model):
             return tokens[0] if is_single else tokens
         vectors = np.empty(0, dtype=np.float32)
         if texts:
-            vectors = embed(chain, engine, texts, prompt, batching)
+            if cache is None:
+                vectors = embed(chain, self._live.engine(route), texts, prompt, batching)
+            else:
+                vectors = self._cached(cache, route, texts, prompt, batching)
             vectors = _finished(vectors, truncate_dim, normalize_embeddings, chain.is_normalized)
         if precision not in ("float32", None):
             vectors = quantize_embeddings(vectors, precision)
@@ -400,6 +410,18 @@ class SentenceTransformer(Model):
     save = save_pretrained
 
     # Inside
+
+    def _cached(
+        self, cache: EmbeddingCache, route: str, texts: Sequence[str], prompt: str | None, batching: Batching
+    ) -> NDArray[np.float32]:
+        """The vectors of ``embed``; those that ``cache`` has are read, and nothing else is needed for them."""
+        chain, quiet = self._routes.chains[route], replace(batching, shows_progress=False)
+        scope = repr((self.fingerprint, self._live.rounding(route), route, prompt or ""))
+
+        def compute(missing: Sequence[str]) -> NDArray[np.float32]:
+            return embed(chain, self._live.engine(route), missing, prompt, quiet)
+
+        return cache.vectors(scope, texts, chain.dimension, compute, batching.shows_progress)
 
     def _encode_as(
         self,

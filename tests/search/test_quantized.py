@@ -33,7 +33,7 @@ def slow_scores(precision: Precision) -> NDArray[np.float64]:
     if precision in SCALAR:
         restored = dequantize_embeddings(codes, precision, RANGES)
     else:
-        restored = unpacked_bits(codes, precision, 20).astype(np.float64) if precision in BINARY else CORPUS
+        restored = (unpacked_bits(codes, precision, 20) if precision in BINARY else CORPUS).astype(np.float64)
     return np.array([[sum(query * entry) for entry in restored] for query in QUERIES.astype(np.float64)])
 
 

@@ -33,6 +33,10 @@ def encode(
     precision: Annotated[
         str, typer.Option(metavar="TYPE", help="Write numbers of float32, int8 or uint8, or bits: binary or ubinary.")
     ] = "float32",
+    cache: Annotated[
+        Path | None,
+        typer.Option(metavar="PATH", help="Keep the vectors in this SQLite file too, and compute none that it has."),
+    ] = None,
     token_budget: Annotated[
         int | None,
         typer.Option(metavar="N", min=1, help="Take at most N tokens at once: less needs less memory."),
@@ -62,7 +66,7 @@ def encode(
     texts, places = _read(files, column, with_places=output.suffix.lower() == ".parquet")
     _check_writable(output)
 
-    from likewise import SentenceTransformer  # here: neither --help nor a mistake must wait for torch
+    from likewise import EmbeddingCache, SentenceTransformer  # here: neither --help nor a mistake must wait for torch
     from likewise.sentence_transformer import TOKEN_BUDGET
 
     vectors = SentenceTransformer(model, device=device, dtype=dtype).encode(
@@ -73,6 +77,7 @@ def encode(
         truncate_dim=truncate_dim,
         precision=precision,  # type: ignore[arg-type]
         token_budget=token_budget or TOKEN_BUDGET,
+        cache=EmbeddingCache(cache) if cache else None,
     )
     write_vectors(output, vectors, places)
     typer.echo(f"{len(vectors):,} vectors of {vectors.shape[1]} dimensions in {output}")
