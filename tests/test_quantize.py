@@ -180,6 +180,12 @@ def test_what_is_wrong_is_told(place: int) -> None:
         call()
 
 
+def test_the_row_that_is_wrong_is_counted_from_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(quantize, "NUMBERS_AT_ONCE", 32)  # two rows
+    with pytest.raises(ValueError, match="row 121 of embeddings"):
+        quantize_embeddings(np.r_[SOME, SOME[:1], NAN], "binary")
+
+
 def test_similarities_of_codes_do_not_overflow() -> None:
     codes = np.array([[100, -100, 100], [100, 100, 100]], np.int8)
     kinds: tuple[Any, ...] = (codes, torch.from_numpy(codes))

@@ -1,14 +1,14 @@
 """Vectors that were computed before, kept in one SQLite file from run to run.
 
 An entry is a row (key, vector, checksum). The key is a BLAKE2b hash of 160 bits of the text, keyed by what else decides
-its vector (``scope``): model, precision, route, prompt. So the file grows by 4 bytes a dimension and about 100 a text,
+its vector (``scope``): model, precision, route, prompt. So the file grows by 4 bytes a dimension and about 140 a text,
 however long the texts; it does not hold them. That two of 10 billion texts share a key has a probability of 10⁻²⁹, and
 to find two that do on purpose takes 2⁸⁰ attempts. The vector is float32 as the model gives it, before it is cut,
 normalised or quantised, so that these arguments share an entry; the checksum is that of the row, for a damaged vector
 would be taken for a true one.
 
 Several processes may use a file at once (SQLite's write-ahead log, which needs a local disk), and so may threads. What
-was computed is written every TEXTS_AT_ONCE texts: a job that is killed has lost no more than these.
+was computed is written every TEXTS_AT_ONCE texts, or sooner where they are long: a killed job has lost no more.
 """
 
 import hashlib
@@ -31,7 +31,8 @@ from likewise.tokens import LoneSurrogate
 
 APPLICATION_ID = 0x6C696B65  # "like": tells our files from other SQLite files
 VERSION = 1  # of the table
-TEXTS_AT_ONCE = 4096  # computed and written together
+TEXTS_AT_ONCE = 4096  # computed and written together, of at most so many characters, but for a longer text
+CHARACTERS_AT_ONCE = 2**20
 KEYS_AT_ONCE = 512  # in one query: SQLite's limit was 999 once
 KEY_BYTES = 20
 PAGE_BYTES = (
@@ -95,11 +96,8 @@ class EmbeddingCache:
         keys = list(places)
         vectors = np.empty((len(keys), dimension), dtype=np.float32)
         missing = np.flatnonzero(~self._read(keys, vectors))
-        parts = [
-            np.arange(start, min(start + TEXTS_AT_ONCE, len(missing)))
-            for start in range(0, len(missing), TEXTS_AT_ONCE)
-        ]
         sizes = np.array([len(distinct[row]) for row in missing], dtype=np.int64)
+        parts = _parts(sizes)
         is_writable = True
         for part in with_progress(parts, sizes) if shows_progress else parts:
             chosen = missing[part]
@@ -242,6 +240,20 @@ def check_cache(cache: object, output_value: str) -> None:
         raise TypeError(f"cache must be an EmbeddingCache, such as EmbeddingCache('vectors.db'), not {cache!r}")
     if cache is not None and output_value != "sentence_embedding":
         raise ValueError("a cache holds no token vectors; leave cache= or output_value= out")
+
+
+def _parts(sizes: NDArray[np.int64]) -> Iterator[NDArray[np.intp]]:
+    """Which texts are computed and written together, by the characters of each, (texts,)."""
+    part: list[int] = []
+    characters = 0
+    for place, size in enumerate(sizes.tolist()):
+        if part and (len(part) == TEXTS_AT_ONCE or characters + size > CHARACTERS_AT_ONCE):
+            yield np.array(part)
+            part, characters = [], 0
+        part.append(place)
+        characters += size
+    if part:
+        yield np.array(part)
 
 
 def _keys(scope: str, texts: Sequence[str]) -> Iterator[bytes]:
