@@ -396,14 +396,19 @@ def test_vectors_come_back_from_numpy_and_parquet_files(tmp_path: Path, shape: t
         np.testing.assert_array_equal(np.load(tmp_path / name), vectors)
 
 
-@pytest.mark.parametrize("dtype", ["float64", "float16", "int8"])
-def test_parquet_vectors_are_float32_in_row_groups(tmp_path: Path, dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("dtype", "written"),
+    [("float64", "float32"), ("float16", "float32"), ("int64", "float32"), ("int8", "int8"), ("uint8", "uint8")],
+)
+def test_parquet_vectors_are_float32_or_bytes_in_row_groups(
+    tmp_path: Path, dtype: str, written: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(files, "VECTORS_PER_ROW_GROUP", 2)
     vectors = np.arange(20).reshape(4, 5).astype(dtype).T  # not contiguous
     write_vectors(tmp_path / "vectors.parquet", vectors)
     file = parquet.ParquetFile(tmp_path / "vectors.parquet")
     assert file.num_row_groups == 3
-    assert file.schema_arrow.field("vector").type.value_type == pyarrow.float32()
+    assert file.schema_arrow.field("vector").type.value_type == getattr(pyarrow, written)()
     assert file.read()["vector"].to_pylist() == vectors.astype(np.float32).tolist()
 
 

@@ -21,8 +21,9 @@ ROOMS = [  # each uses itself and those above it
     "passages",
     "tokens",
     "checkpoint",
-    "arguments",
     "similarity",
+    "quantize",
+    "arguments",
     "models",
     "network",
     "engine",
@@ -42,13 +43,14 @@ ROOMS = [  # each uses itself and those above it
     "augment",
     "util",
     "similarity_functions",
+    "quantization",
     "readers",
     "training_args",
     "cli",
 ]
 HEAVY = {
     *("torch", "transformers", "datasets", "pandas", "pyarrow", "scipy", "sentence_transformers"),
-    *("onnx", "onnxruntime", "accelerate", "peft", "sklearn", "matplotlib", "bm25s"),
+    *("onnx", "onnxruntime", "accelerate", "peft", "sklearn", "matplotlib", "bm25s", "faiss", "usearch"),
 }
 WITH_TORCH = [
     "cross_encoder.fit",

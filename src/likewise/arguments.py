@@ -5,6 +5,8 @@ from functools import wraps
 from numbers import Integral
 from typing import Any, TypeVar, cast
 
+from likewise.quantize import check_precision
+
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 INSTEAD = {  # a key of model_kwargs, processor_kwargs or config_kwargs → what to do
@@ -153,8 +155,7 @@ def check_encode_arguments(
         raise ValueError(f"prompt must be a text to put before each text, not {prompt!r}")
     if output_value not in ("sentence_embedding", "token_embeddings"):
         raise ValueError(f"output_value {output_value!r} is not known; use 'sentence_embedding' or 'token_embeddings'")
-    if precision not in ("float32", None):
-        raise ValueError(f"precision {precision!r} is not there yet; use 'float32' and convert the vectors yourself")
+    check_precision(precision)
 
 
 def check_choice(name: str, value: object, choices: Collection[str]) -> None:

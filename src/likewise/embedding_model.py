@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
@@ -18,11 +21,16 @@ from likewise.arguments import (
     refuse_others,
     without_task,
 )
+from likewise.checkpoint.model_settings import ModelSettings
+from likewise.encoding.cache import EmbeddingCache, check_cache
 from likewise.encoding.embed import LONG_TEXTS, Batching, embed, embed_tokens
 from likewise.encoding.late_chunking import Chunks, embed_chunks
 from likewise.encoding.report import EncodingReport, empty_report
+from likewise.engine.live import LiveModel
 from likewise.extras import extra
 from likewise.model import Model
+from likewise.quantize import Precision, quantize_embeddings
+from likewise.saving import fingerprint_of, write_copy
 from likewise.similarity import normalize_embeddings
 from likewise.tokens import TokenBatch, texts_of
 
@@ -38,6 +46,9 @@ TOKEN_BUDGET = 2048  # tokens computed together; larger batches leave the proces
 CHUNK_TOKENS = 128  # of encode_chunks: a paragraph
 QUERY_PROMPTS = ("query",)
 DOCUMENT_PROMPTS = ("document", "passage", "corpus")  # what encode_document looks for, in this order
+
+
+Compute = Callable[[Sequence[str], "Work"], tuple[Any, EncodingReport]]
 
 
 @dataclass(frozen=True)
@@ -67,6 +78,18 @@ class EmbeddingModel(Model):
 
     truncate_dim: int | None  # how many dimensions of a vector are kept; None: all
 
+    def __init__(
+        self,
+        modules: Sequence[models.Module],
+        live: LiveModel,
+        settings: ModelSettings,
+        prompts: Mapping[str, str] | None,
+        default_prompt_name: str | None,
+    ):
+        super().__init__(live, settings, prompts, default_prompt_name)
+        self._modules = modules
+        self._fingerprints: dict[str, str] = {}  # by the modules' settings
+
     def encode(
         self,
         inputs: str | Iterable[str] | None = None,
@@ -75,7 +98,7 @@ class EmbeddingModel(Model):
         batch_size: int | None = None,
         show_progress_bar: bool | None = None,
         output_value: Literal["sentence_embedding", "token_embeddings"] = "sentence_embedding",
-        precision: Literal["float32"] = "float32",
+        precision: Precision = "float32",
         convert_to_numpy: bool = True,
         convert_to_tensor: bool = False,
         device: str | torch.device | Sequence[str | torch.device] | None = None,
@@ -86,6 +109,7 @@ class EmbeddingModel(Model):
         *,
         task: str | None = None,
         token_budget: int = TOKEN_BUDGET,
+        cache: EmbeddingCache | None = None,
         long_texts: Literal["truncate", "chunk", "error"] = "truncate",
         return_report: bool = False,
         sentences: str | Iterable[str] | None = None,
@@ -93,7 +117,8 @@ class EmbeddingModel(Model):
     ) -> Any:
         """Embed one text, or each of an iterable of texts, in their order.
 
-        One text gives a vector (dim,), several an array (texts, dim) of float32, none an empty array (0,).
+        One text gives a vector (dim,), several an array (texts, dim) of float32, none an empty array (0,). Another
+        ``precision`` makes them smaller, as ``quantize.quantize_embeddings`` does, with the ranges of these very texts.
         ``convert_to_tensor=True`` gives a tensor on the model's device, ``convert_to_numpy=False`` a list of tensors.
         ``output_value="token_embeddings"`` gives, for each text, its token vectors (tokens, hidden) before the pooling.
 
@@ -107,10 +132,13 @@ class EmbeddingModel(Model):
         gives the mean of their vectors, weighted by their tokens; "error" refuses it. ``return_report=True`` gives
         the vectors and an ``EncodingReport`` of the tokens of each text.
 
+        ``cache`` keeps what is computed, and what is in it is not computed again.
+
         A ``pool`` of processes computes chunks of ``chunk_size`` texts at once; a list of devices as ``device`` starts
         one for this call. The vectors are the same; tensors are then on the CPU.
 
         Raises:
+            OSError: The cache cannot be read.
             TypeError: A text is no string, or an argument is not known.
             ValueError: An argument is not right, a text cannot be written as UTF-8, or it is too long where that is
                 an error.
@@ -124,6 +152,7 @@ class EmbeddingModel(Model):
         truncate_dim = self.truncate_dim if truncate_dim is None else truncate_dim
         check_encode_arguments(batch_size, token_budget, truncate_dim, prompt, output_value, precision, chunk_size)
         check_choice("long_texts", long_texts, LONG_TEXTS)
+        check_cache(cache, output_value)
         of_tokens = output_value == "token_embeddings"
         if of_tokens and long_texts == "chunk":
             raise ValueError('long_texts="chunk" is for sentence vectors; encode_chunks gives those of the chunks')
@@ -133,16 +162,20 @@ class EmbeddingModel(Model):
         given = self._given(inputs, task, prompt, prompt_name)
         batching = self._batching(token_budget, batch_size, show_progress_bar)
         work = Work(given.route, given.prompt, batching, of_tokens, long_texts)
-        if in_processes:
-            with self._workers(pool, device) as workers:
-                computed, report = self._computed_by(workers, given.texts, work, chunk_size)
-        else:
-            computed, report = self._computed(given.texts, work)
+        with self._workers(pool, device) if in_processes else nullcontext() as workers:
+            compute: Compute = self._computed
+            if workers is not None:
+                compute = partial(self._computed_by, workers, chunk_size)
+            if cache is not None:
+                compute = partial(self._cached, cache, compute)
+            computed, report = compute(given.texts, work)
         if len(report.cut):
             logger.warning('%s; long_texts="chunk" reads all of them, and return_report=True tells which', report)
         result: Any = computed if of_tokens else np.empty(0, dtype=np.float32)
         if given.texts and not of_tokens:
             result = _finished(computed, truncate_dim, normalize_embeddings, given.chain.is_normalized)
+        if precision not in ("float32", None):
+            result = quantize_embeddings(result, precision)
         if convert_to_tensor:
             place = "cpu" if in_processes else self.device
             result = [_tensor(vectors, place) for vectors in result] if of_tokens else _tensor(result, place)
@@ -221,7 +254,7 @@ class EmbeddingModel(Model):
         batch_size: int | None = None,
         chunk_size: int | None = None,
         show_progress_bar: bool | None = None,
-        precision: Literal["float32"] = "float32",
+        precision: Precision = "float32",
         normalize_embeddings: bool = False,
         truncate_dim: int | None = None,
     ) -> Any:
@@ -240,7 +273,26 @@ class EmbeddingModel(Model):
         """The texts as packed tokens, cut to ``max_seq_length``; nothing is padded."""
         return self._live.routes.first.source.tokenize(texts_of(texts))
 
+    # What it is
+
+    @property
+    def fingerprint(self) -> str:
+        """32 hexadecimal digits that tell this model from every other: its settings, its tokenizer, every weight.
+
+        Neither the device nor the dtype that it computes in is told, nor prompts. Of a model whose network is being
+        trained it is made anew each time, else once.
+        """
+        if self._live.has_network:
+            return fingerprint_of(self._modules, self._live)
+        settings = repr(self._modules)  # what can be changed without the network, such as max_seq_length
+        if settings not in self._fingerprints:
+            self._fingerprints[settings] = fingerprint_of(self._modules, self._live)
+        return self._fingerprints[settings]
+
     # Inside
+
+    def _write_copy(self, folder: Path, for_cpu: bool) -> None:
+        write_copy(self._modules, self._live, folder, for_cpu)
 
     def _given(self, inputs: Any, task: str | None, prompt: str | None, prompt_name: str | None) -> Given:
         has_routes = self._live.routes.router is not None
@@ -256,14 +308,14 @@ class EmbeddingModel(Model):
         is_asked = logger.isEnabledFor(logging.INFO) if shows_progress is None else shows_progress
         return Batching(token_budget, batch_size, is_asked)
 
-    def _computed(self, texts: list[str], work: Work) -> tuple[Any, EncodingReport]:
+    def _computed(self, texts: Sequence[str], work: Work) -> tuple[Any, EncodingReport]:
         """What the engine makes of ``texts``, as a float32 array or, of tokens, a list of them."""
         chain, engine = self._live.routes.chains[work.route], self._live.engine(work.route)
         compute: Callable[..., tuple[Any, EncodingReport]] = embed_tokens if work.of_tokens else embed
         return compute(chain, engine, texts, work.prompt, work.batching, work.long_texts)
 
     def _computed_by(
-        self, workers: ProcessPool, texts: list[str], work: Work, chunk_size: int | None
+        self, workers: ProcessPool, chunk_size: int | None, texts: Sequence[str], work: Work
     ) -> tuple[Any, EncodingReport]:
         """The same, made by processes."""
         chain, count = self._live.routes.chains[work.route], len(texts)
@@ -274,6 +326,27 @@ class EmbeddingModel(Model):
         for place, (part, told) in workers.computed(EmbeddingModel._computed, texts, settings, chunk_size, progress):
             computed[place], report.tokens[place], report.read[place] = part, told.tokens, told.read
         return computed, report
+
+    def _cached(
+        self, cache: EmbeddingCache, compute: Compute, texts: Sequence[str], work: Work
+    ) -> tuple[Any, EncodingReport]:
+        """The same; what ``cache`` has is read, and neither an engine nor a tokenizer is needed for it."""
+        chain = self._live.routes.chains[work.route]
+        is_whole = work.long_texts == "chunk"
+        own = (self.fingerprint, self._live.rounding(work.route), work.route, work.prompt or "", is_whole)
+        quiet = replace(work, batching=replace(work.batching, shows_progress=False))
+
+        def missing(some: Sequence[str]) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+            vectors, report = compute(some, quiet)
+            return vectors, report.tokens
+
+        shows_progress = work.batching.shows_progress
+        vectors, tokens = cache.vectors(repr(own), texts, chain.dimension, missing, shows_progress)
+        limit = chain.source.max_seq_length
+        report = EncodingReport(limit, tokens, tokens if is_whole else np.minimum(tokens, limit).astype(np.int32))
+        if work.long_texts == "error":
+            report.check()
+        return vectors, report
 
     def _encode_as(
         self,

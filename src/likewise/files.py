@@ -164,7 +164,7 @@ def write_vectors(
     """Write vectors (n, dim) to a .npy or .parquet file, which appears whole or not at all.
 
     A .npy file holds the array alone, as it is. A Parquet file holds the ``columns``, each of n values, and the
-    column "vector": lists of dim float32 numbers.
+    column "vector": lists of dim numbers, of int8 and uint8 as they are, of any other type in float32.
 
     Raises ValueError for another suffix, for vectors of another shape and for columns that do not fit.
     """
@@ -188,7 +188,8 @@ def write_vectors(
             table[name] = pyarrow.array(values)
         except (ValueError, TypeError) as error:
             raise ValueError(f"the column {name!r} cannot be written to Parquet: {error}") from error
-    numbers = pyarrow.array(np.ascontiguousarray(vectors, dtype=np.float32).reshape(-1))
+    kind = vectors.dtype if vectors.dtype in (np.int8, np.uint8) else np.float32
+    numbers = pyarrow.array(np.ascontiguousarray(vectors, dtype=kind).reshape(-1))
     table["vector"] = pyarrow.FixedSizeListArray.from_arrays(numbers, vectors.shape[-1] or 1)  # Arrow has no lists of 0
     with whole_file(path) as temporary:
         parquet.write_table(pyarrow.table(table), temporary, row_group_size=VECTORS_PER_ROW_GROUP)

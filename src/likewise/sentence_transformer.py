@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from likewise import models
@@ -26,7 +25,7 @@ from likewise.embedding_model import EmbeddingModel
 from likewise.engine import dtype_name
 from likewise.engine.live import LiveModel
 from likewise.models.reading import read_modules
-from likewise.saving import StoredForm, fingerprint_of, save_model, write_copy
+from likewise.saving import StoredForm, save_model
 from likewise.similarity import SimilarityFunction
 
 if TYPE_CHECKING:
@@ -92,9 +91,8 @@ class SentenceTransformer(EmbeddingModel):
         else:
             raise ValueError("give a model's name or folder, or modules=[models.Transformer(…), models.Pooling(…)]")
         check_whole_numbers(threads=threads)
-        self._fingerprints: dict[str, str] = {}  # by the modules' settings
         live = LiveModel(self._routes, None if device is None else str(device), chosen_dtype, engine, threads)
-        super().__init__(live, settings, prompts, default_prompt_name)
+        super().__init__(self._modules, live, settings, prompts, default_prompt_name)
         self.similarity_fn_name = similarity_fn_name or settings.similarity_fn_name or SimilarityFunction.COSINE
         self.truncate_dim = truncate_dim if truncate_dim is not None else settings.truncate_dim
         limit = only(processor_kwargs or tokenizer_kwargs, "processor_kwargs", ("model_max_length",))
@@ -185,20 +183,6 @@ class SentenceTransformer(EmbeddingModel):
             layout=self._layout,
         )
 
-    @property
-    def fingerprint(self) -> str:
-        """32 hexadecimal digits that tell this model from every other: its settings, its tokenizer, every weight.
-
-        Neither the device nor the dtype that it computes in is told, nor prompts. Of a model whose network is being
-        trained it is made anew each time, else once.
-        """
-        if self._live.has_network:
-            return fingerprint_of(self._modules, self._live)
-        settings = repr(self._modules)  # what can be changed without the network, such as max_seq_length
-        if settings not in self._fingerprints:
-            self._fingerprints[settings] = fingerprint_of(self._modules, self._live)
-        return self._fingerprints[settings]
-
     def __repr__(self) -> str:
         lines = [repr(module) for module in self._modules] + [f"engine: {self._live!r}"]
         return "SentenceTransformer(\n  " + "\n  ".join(lines) + "\n)"
@@ -265,8 +249,3 @@ class SentenceTransformer(EmbeddingModel):
         save_model(self._modules, self._live, settings, path, layout, form, card)
 
     save = save_pretrained
-
-    # Inside
-
-    def _write_copy(self, folder: Path, for_cpu: bool) -> None:
-        write_copy(self._modules, self._live, folder, for_cpu)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from likewise import SentenceTransformer
+from likewise import EmbeddingCache, SentenceTransformer
 from tests.cli.conftest import Run
 from tests.cli.word_counts import WordCounts
 
@@ -55,7 +55,8 @@ def test_parquet_counts_the_lines_of_standard_input(run: Run, models: list[WordC
 @pytest.mark.usefixtures("folder")
 def test_every_option_reaches_the_model(run: Run, models: list[WordCounts]) -> None:
     run("encode", "notes.txt", "-o", "vectors.npy", "--model", "counts", "--dtype", "float32", "--device", "cuda:1",
-        "--prompt-name", "query", "--normalize", "--truncate-dim", 3, "--token-budget", 99)  # fmt: skip
+        "--prompt-name", "query", "--normalize", "--truncate-dim", 3, "--token-budget", 99,
+        "--precision", "int8")  # fmt: skip
     (model,) = models
     assert (model.name, model.settings) == ("counts", {"dtype": "float32", "device": "cuda:1"})
     assert model.calls == [
@@ -67,10 +68,23 @@ def test_every_option_reaches_the_model(run: Run, models: list[WordCounts]) -> N
                 "show_progress_bar": True,
                 "normalize_embeddings": True,
                 "truncate_dim": 3,
+                "precision": "int8",
                 "token_budget": 99,
+                "cache": None,
             },
         )
     ]
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_cache_is_opened_where_it_is_asked_for(run: Run, models: list[WordCounts]) -> None:
+    run("encode", "notes.txt", "-o", "vectors.npy", "--cache", "kept.db")
+    cache = models[0].calls[0][2]["cache"]
+    assert isinstance(cache, EmbeddingCache)
+    assert cache.path == Path("kept.db")
+    finished = run("encode", "notes.txt", "-o", "vectors.npy", "--cache", "table.csv")
+    assert (finished.code, finished.out) == (1, "")
+    assert "table.csv is damaged or no cache of vectors" in finished.err
 
 
 @pytest.mark.usefixtures("folder")

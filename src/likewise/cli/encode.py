@@ -30,6 +30,13 @@ def encode(
     truncate_dim: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="Keep only the first N dimensions.")
     ] = None,
+    precision: Annotated[
+        str, typer.Option(metavar="TYPE", help="Write numbers of float32, int8 or uint8, or bits: binary or ubinary.")
+    ] = "float32",
+    cache: Annotated[
+        Path | None,
+        typer.Option(metavar="PATH", help="Keep the vectors in this SQLite file too, and compute none that it has."),
+    ] = None,
     token_budget: Annotated[
         int | None,
         typer.Option(metavar="N", min=1, help="Take at most N tokens at once: less needs less memory."),
@@ -43,7 +50,7 @@ def encode(
 ) -> None:
     """Write one vector for each text of FILE, in order.
 
-    Several files are read one after the other. A .npy file holds a matrix of float32, one row a text; a .parquet file
+    Several files are read one after the other. A .npy file holds a matrix, one row a text; a .parquet file
     has the columns source, line and vector. Nothing is written until everything is encoded.
 
     Example: likewise encode notes.txt -o vectors.npy
@@ -59,7 +66,7 @@ def encode(
     texts, places = _read(files, column, with_places=output.suffix.lower() == ".parquet")
     _check_writable(output)
 
-    from likewise import SentenceTransformer  # here: neither --help nor a mistake must wait for torch
+    from likewise import EmbeddingCache, SentenceTransformer  # here: neither --help nor a mistake must wait for torch
     from likewise.embedding_model import TOKEN_BUDGET
 
     vectors = SentenceTransformer(model, device=device, dtype=dtype).encode(
@@ -68,7 +75,9 @@ def encode(
         show_progress_bar=True,
         normalize_embeddings=normalize,
         truncate_dim=truncate_dim,
+        precision=precision,  # type: ignore[arg-type]
         token_budget=token_budget or TOKEN_BUDGET,
+        cache=EmbeddingCache(cache) if cache else None,
     )
     write_vectors(output, vectors, places)
     typer.echo(f"{len(vectors):,} vectors of {vectors.shape[1]} dimensions in {output}")

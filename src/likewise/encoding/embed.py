@@ -61,7 +61,7 @@ def embed(
             computed = np.arange(len(tokens))
             if long_texts != "truncate" and (is_long := tokens.full_lengths > tokens.lengths).any():
                 if long_texts == "error":
-                    raise _too_long(report, start + int(is_long.argmax()))
+                    report.check()
                 computed = computed[~is_long]
                 tokens = tokens.take(computed)
             if engine.by_length:
@@ -100,8 +100,8 @@ def embed_tokens(
     tokens = tokenize(chain, texts, prompt)
     lengths = tokens.lengths
     report = EncodingReport(chain.source.max_seq_length, tokens.full_lengths, lengths)
-    if long_texts == "error" and len(report.cut):
-        raise _too_long(report, int(report.cut[0]))
+    if long_texts == "error":
+        report.check()
     return token_vectors(engine, tokens, batching), report
 
 
@@ -158,13 +158,6 @@ def _embed_in_chunks(
         ]
     ).astype(np.float32)
     return normalize_embeddings(means) if chain.is_normalized else means
-
-
-def _too_long(report: EncodingReport, place: int) -> ValueError:
-    return ValueError(
-        f"text {place} has {report.tokens[place]:,} tokens, and the model reads {report.max_seq_length:,}; cut it, or "
-        'give long_texts="chunk" to embed it in chunks or "truncate" to leave the rest out'
-    )
 
 
 def _by_length(tokens: TokenBatch, batching: Batching) -> tuple[list[NDArray[np.intp]], Iterator[TokenBatch]]:

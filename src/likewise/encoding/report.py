@@ -24,6 +24,19 @@ class EncodingReport:
         """Which texts lost tokens: their indices."""
         return np.flatnonzero(self.lost)
 
+    def check(self) -> None:
+        """Refuse texts that were cut.
+
+        Raises:
+            ValueError: There is one.
+        """
+        if len(self.cut):
+            place = int(self.cut[0])
+            raise ValueError(
+                f"text {place} has {self.tokens[place]:,} tokens, and the model reads {self.max_seq_length:,}; cut it, "
+                'or give long_texts="chunk" to embed it in chunks or "truncate" to leave the rest out'
+            )
+
     def __str__(self) -> str:
         share = self.lost.sum(dtype=np.int64) / max(1, self.tokens.sum(dtype=np.int64))
         return (
