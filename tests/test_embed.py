@@ -58,6 +58,9 @@ class Waiting:
         self.by_length = by_length
         self.following = following
 
+    def finish(self, pooled: NDArray[np.float32]) -> NDArray[np.float32]:
+        return pooled
+
     def embed(self, batches: Iterable[TokenBatch]) -> Iterator[NDArray[np.float32]]:
         for batch in batches:
             assert self.following.wait(PATIENCE), "nothing is tokenised while this is computed"
@@ -83,5 +86,5 @@ def test_texts_are_tokenised_while_others_are_computed(
     monkeypatch.setattr(room, "SORTED_TOGETHER", 2)
     monkeypatch.setattr(room, "TEXTS_AT_ONCE", 2)
     chain = tiny.live.routes.first
-    vectors = embed(chain, Waiting(by_length, following), ["a", "b", "last"], None, BATCHING)
+    vectors, _ = embed(chain, Waiting(by_length, following), ["a", "b", "last"], None, BATCHING)
     assert vectors.shape == (3, 32)

@@ -22,8 +22,9 @@ ROOMS = [  # each uses itself and those above it
     "passages",
     "tokens",
     "checkpoint",
-    "arguments",
     "similarity",
+    "quantize",
+    "arguments",
     "models",
     "network",
     "engine",
@@ -32,6 +33,7 @@ ROOMS = [  # each uses itself and those above it
     "saving",
     "description",
     "model",
+    "embedding_model",
     "sentence_transformer",
     "export",
     "search",
@@ -42,13 +44,14 @@ ROOMS = [  # each uses itself and those above it
     "augment",
     "util",
     "similarity_functions",
+    "quantization",
     "readers",
     "training_args",
     "cli",
 ]
 HEAVY = {
     *("torch", "transformers", "datasets", "pandas", "pyarrow", "scipy", "sentence_transformers"),
-    *("onnx", "onnxruntime", "accelerate", "peft", "sklearn", "matplotlib", "bm25s", "ray"),
+    *("onnx", "onnxruntime", "accelerate", "peft", "sklearn", "matplotlib", "bm25s", "faiss", "usearch", "ray"),
 }
 WITH_TORCH = [
     "cross_encoder.fit",

@@ -36,7 +36,7 @@ def test_vectors_come_back_from_their_files(tmp_path: Path, shape: tuple[int, ..
     np.testing.assert_array_equal(np.array(table["vector"].to_pylist(), np.float32).reshape(shape), vectors)
 
 
-@pytest.mark.parametrize("dtype", ["float64", "float16", "int8", "uint8"])
+@pytest.mark.parametrize("dtype", ["float64", "float16", "int64", "int8", "uint8"])
 def test_parquet_vectors_are_float32_or_bytes_in_row_groups(
     tmp_path: Path, dtype: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -45,7 +45,7 @@ def test_parquet_vectors_are_float32_or_bytes_in_row_groups(
     write_vectors(tmp_path / "vectors.parquet", vectors)
     file = parquet.ParquetFile(tmp_path / "vectors.parquet")
     assert file.num_row_groups == 3
-    assert file.schema_arrow.field("vector").type.value_type == (dtype if dtype.endswith("int8") else "float")
+    assert file.schema_arrow.field("vector").type.value_type == (dtype if dtype in ("int8", "uint8") else "float")
     assert file.read()["vector"].to_pylist() == vectors.astype(np.float32).tolist()
 
 

@@ -11,6 +11,7 @@ _HOME = {  # name → the file it is in
     "CrossEncoderTrainer": "cross_encoder.trainer",
     "CrossEncoderTrainingArguments": "cross_encoder.trainer",
     "EarlyStoppingCallback": "training.callbacks",
+    "EmbeddingCache": "encoding.cache",
     "InputExample": "training.examples",
     "SentenceTransformer": "sentence_transformer",
     "SentenceTransformerTrainer": "training.trainer",

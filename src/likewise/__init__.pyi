@@ -6,6 +6,7 @@ from likewise import util as util
 from likewise.cross_encoder.cross_encoder import CrossEncoder as CrossEncoder
 from likewise.cross_encoder.trainer import CrossEncoderTrainer as CrossEncoderTrainer
 from likewise.cross_encoder.trainer import CrossEncoderTrainingArguments as CrossEncoderTrainingArguments
+from likewise.encoding.cache import EmbeddingCache as EmbeddingCache
 from likewise.sentence_transformer import SentenceTransformer as SentenceTransformer
 from likewise.training.arguments import SentenceTransformerTrainingArguments as SentenceTransformerTrainingArguments
 from likewise.training.callbacks import EarlyStoppingCallback as EarlyStoppingCallback

@@ -1,9 +1,11 @@
 """The incumbent's arguments that have no meaning here: each is refused by an error that says what to use instead."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import wraps
 from numbers import Integral
 from typing import Any, TypeVar, cast
+
+from likewise.quantize import check_precision
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -139,23 +141,31 @@ def check_encode_arguments(
     prompt: str | None,
     output_value: str | None,
     precision: str | None,
-    pool: object,
-    chunk_size: object,
-    device: object,
+    chunk_size: int | None,
 ) -> None:
     """Check the arguments of ``encode``.
 
     Raises:
         ValueError: One of them is not right or not supported.
     """
-    check_whole_numbers(batch_size=batch_size, token_budget=token_budget, truncate_dim=truncate_dim)
+    check_whole_numbers(
+        batch_size=batch_size, token_budget=token_budget, truncate_dim=truncate_dim, chunk_size=chunk_size
+    )
     if not isinstance(prompt, str | None):
         raise ValueError(f"prompt must be a text to put before each text, not {prompt!r}")
     if output_value not in ("sentence_embedding", "token_embeddings"):
         raise ValueError(f"output_value {output_value!r} is not known; use 'sentence_embedding' or 'token_embeddings'")
-    if precision not in ("float32", None):
-        raise ValueError(f"precision {precision!r} is not there yet; use 'float32' and convert the vectors yourself")
-    refuse_processes("encoding", pool, chunk_size, device)
+    check_precision(precision)
+
+
+def check_choice(name: str, value: object, choices: Collection[str]) -> None:
+    """Check the argument ``name``, which is one of ``choices``.
+
+    Raises:
+        ValueError: It is another value.
+    """
+    if value not in choices:
+        raise ValueError(f"{name} {value!r} is not known; use one of {', '.join(map(repr, choices))}")
 
 
 def check_whole_numbers(**numbers: int | None) -> None:
@@ -169,14 +179,17 @@ def check_whole_numbers(**numbers: int | None) -> None:
             raise ValueError(f"{name} must be a whole number, 1 or more, not {number!r}")
 
 
-def refuse_processes(work: str, pool: object, chunk_size: object, device: object) -> None:
-    """Refuse the incumbent's arguments that share ``work`` between processes.
+def check_pool(pool: Any, owner: object) -> None:
+    """Check that ``pool`` is one of processes that have copies of ``owner``, a model's live representation.
 
     Raises:
-        ValueError: One of them is given.
+        ValueError: It is another thing, or another model's.
     """
-    if pool is not None or chunk_size is not None or isinstance(device, list):
-        raise ValueError(f"{work} in several processes is not there yet; leave pool, chunk_size and device lists out")
+    started = getattr(pool, "owner", None)
+    if started is None:
+        raise ValueError(f"pool must be what model.start_multi_process_pool() gives, not {pool!r}")
+    if started is not owner:
+        raise ValueError("the pool is another model's; start one with this model's start_multi_process_pool()")
 
 
 def without_task(inputs: Any, task: str | None) -> tuple[Any, str | None]:

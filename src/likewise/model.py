@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Self
 
-from likewise.arguments import refuse_pickles
+from likewise.arguments import check_pool, refuse_pickles
 from likewise.checkpoint.model_card import DataSet, Score, TrainingFacts
 from likewise.checkpoint.model_settings import ModelSettings, prompts_of
 from likewise.checkpoint.values import listed, shortened
@@ -19,6 +22,7 @@ from likewise.saving import Card
 if TYPE_CHECKING:
     import torch
 
+    from likewise.encoding.processes import ProcessPool
     from likewise.network.sentence_network import RoutedNetwork, SentenceNetwork
 
 
@@ -122,6 +126,41 @@ class Model:
         """The scores that ``evaluator`` gives this model; with ``output_path``, also in files there."""
         return evaluator(self) if output_path is None else evaluator(self, output_path)
 
+    # Several processes
+
+    def start_multi_process_pool(self, target_devices: Sequence[str | torch.device] | None = None) -> ProcessPool:
+        """Start processes with copies of the model as it is now, one for each of ``target_devices``.
+
+        A device may be named several times: ``["cpu", "cpu"]``. The cores, or as many as ``threads=`` said, are shared
+        by all. By default there is a process for each GPU; without one, one for every 16 cores. Give the pool to
+        ``encode`` or ``predict``, and use it in a ``with`` statement or stop it.
+
+        Raises:
+            ValueError: A device is not there, or there is none.
+            WorkerDied: A process ended while it loaded the model.
+        """
+        from likewise.encoding.processes import ProcessPool, default_devices
+        from likewise.engine.processor import available_cores
+
+        given = default_devices() if target_devices is None else target_devices
+        if isinstance(given, str) or not given:
+            raise ValueError(f'the devices must be a list of one or more, such as ["cuda:0", "cuda:1"], not {given!r}')
+        devices = list(map(str, given))
+        live = self._live
+        return ProcessPool(
+            live,
+            devices,
+            threads=max(1, (live.threads or available_cores()) // len(devices)),
+            write_model=partial(self._write_copy, for_cpu="cpu" in devices),
+            load=next(kind for kind in type(self).__mro__ if kind.__module__.startswith("likewise.")),
+            settings={"dtype": live.dtype, "engine": "torch" if live.has_network else live.wanted},
+        )
+
+    @staticmethod
+    def stop_multi_process_pool(pool: ProcessPool) -> None:
+        """End the processes of ``pool``; ``pool.stop()`` does the same."""
+        pool.stop()
+
     # LoRA adapters
 
     add_adapter = adapters.add_adapter
@@ -185,6 +224,20 @@ class Model:
             )
 
     # Inside
+
+    def _write_copy(self, folder: Path, for_cpu: bool) -> None:
+        """Write into ``folder`` what a worker of a pool loads; each kind has its own form."""
+        raise NotImplementedError
+
+    @contextmanager
+    def _workers(self, pool: ProcessPool | None, devices: Any) -> Iterator[ProcessPool]:
+        """The pool that a call is to use: that which it was given, or one of its own on ``devices``."""
+        if pool is None:
+            with self.start_multi_process_pool(devices) as own:
+                yield own
+        else:
+            check_pool(pool, self._live)
+            yield pool
 
     def _card(
         self,

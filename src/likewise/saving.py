@@ -12,13 +12,13 @@ from likewise.checkpoint.adapter import SETTINGS, WEIGHTS, Adapter
 from likewise.checkpoint.arrays import FLOATS
 from likewise.checkpoint.fingerprint import fingerprint
 from likewise.checkpoint.model_card import ModelFacts, Score, TrainingFacts, is_generated, model_card
-from likewise.checkpoint.model_files import encoder_folders
+from likewise.checkpoint.model_files import CALIBRATION, encoder_folders
 from likewise.checkpoint.model_settings import ModelSettings
 from likewise.checkpoint.write import LAYOUTS, Layout, ModuleFiles, write_checkpoint
 from likewise.engine.adapters import adapter_of
-from likewise.engine.calibration import calibrate
+from likewise.engine.calibration import calibrate, is_calibrated
 from likewise.engine.live import LiveModel
-from likewise.engine.native import unknown_to_kernels
+from likewise.engine.native import reason_against, unknown_to_kernels
 from likewise.engine.packed_weights import pack
 from likewise.files import whole_folder
 
@@ -105,7 +105,8 @@ def save_model(
             return module.files(files_of, layout)
         adapter = adapter_of(live, module)
         if adapter is None:
-            return module.files(live.arrays(module), layout)
+            files = module.files(live.arrays(module), layout)
+            return with_calibration(files, module, live) if form.dtype is None else files
         assert isinstance(module, models.Transformer)
         if module.base_folder.resolve() == Path(os.path.realpath(path)):
             raise ValueError(f"{path} is the base model that the adapter needs; save it into another folder")
@@ -119,6 +120,38 @@ def save_model(
         if card is not None and not has_own_card(path):
             facts = _facts(modules, live.routes, settings, card, Path(os.path.realpath(path)).name)
             (folder / "README.md").write_text(model_card(facts), encoding="utf-8")
+
+
+def write_copy(modules: Sequence[models.Module], live: LiveModel, folder: Path, for_cpu: bool) -> None:
+    """Write into the empty ``folder`` what another process of this machine loads to compute the same vectors.
+
+    Adapters are merged. ``for_cpu`` adds, where the kernels compute the model, its weights as they read them.
+    """
+
+    def files_of(module: models.Module) -> ModuleFiles:
+        if isinstance(module, models.Router):
+            return module.files(files_of, "legacy")
+        return with_calibration(module.files(live.arrays(module), "legacy"), module, live)
+
+    write_checkpoint(folder, list(map(files_of, modules)), _json(ModelSettings(), "legacy"), "legacy", None)
+    if for_cpu:
+        add_packed(folder, live)
+
+
+def with_calibration(files: ModuleFiles, module: models.Part, live: LiveModel) -> ModuleFiles:
+    """``files``, of ``module``, with what its conversion to int8 left beside its weights while these are the same."""
+    if live.has_network or not isinstance(module, models.Transformer) or not is_calibrated(module):
+        return files
+    return replace(files, copied=[*files.copied, module.location.folder / CALIBRATION])
+
+
+def add_packed(folder: Path, live: LiveModel) -> None:
+    """Put beside the weights in ``folder`` the same as the kernels read them, where they are what computes them."""
+    sources = [chain for chain in live.routes.chains.values() if isinstance(chain.source, models.Transformer)]
+    if live.has_network or live.wanted == "torch" or any(reason_against(chain, live.dtype) for chain in sources):
+        return
+    for encoder in encoder_folders(folder):
+        pack(encoder, live.dtype)
 
 
 def fingerprint_of(modules: Sequence[models.Module], live: LiveModel) -> str:

@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-import logging
 import os
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
 from likewise import models
 from likewise.arguments import (
-    check_encode_arguments,
     check_whole_numbers,
     only,
-    refuse_others,
     refuse_pickles,
     refuse_unsupported,
-    without_task,
 )
 from likewise.checkpoint.locate import locate
 from likewise.checkpoint.model_card import Score, TrainingFacts
@@ -28,29 +21,18 @@ from likewise.checkpoint.settings import read_checkpoint
 from likewise.checkpoint.values import about, shortened
 from likewise.checkpoint.write import Layout
 from likewise.description import ModelDescription, describe
-from likewise.encoding.embed import Batching, embed, embed_tokens
-from likewise.encoding.streams import WINDOW, stream
+from likewise.embedding_model import EmbeddingModel
 from likewise.engine import dtype_name
 from likewise.engine.live import LiveModel
-from likewise.extras import extra
-from likewise.model import Model
 from likewise.models.reading import read_modules
-from likewise.saving import StoredForm, fingerprint_of, save_model
-from likewise.similarity import SimilarityFunction, normalize_embeddings
-from likewise.tokens import TokenBatch, each_of, texts_of
+from likewise.saving import StoredForm, save_model
+from likewise.similarity import SimilarityFunction
 
 if TYPE_CHECKING:
     import torch
 
 
-logger = logging.getLogger(__name__)
-
-TOKEN_BUDGET = 2048  # tokens computed together; larger batches leave the processor's cache and gain nothing
-QUERY_PROMPTS = ("query",)
-DOCUMENT_PROMPTS = ("document", "passage", "corpus")  # what encode_document looks for, in this order
-
-
-class SentenceTransformer(Model):
+class SentenceTransformer(EmbeddingModel):
     """A sentence embedding model.
 
     ``model_name_or_path`` is a folder or a name on the Hugging Face Hub; or ``modules`` puts a model together. The
@@ -109,145 +91,13 @@ class SentenceTransformer(Model):
         else:
             raise ValueError("give a model's name or folder, or modules=[models.Transformer(…), models.Pooling(…)]")
         check_whole_numbers(threads=threads)
-        self._fingerprints: dict[str, str] = {}  # by the modules' settings
         live = LiveModel(self._routes, None if device is None else str(device), chosen_dtype, engine, threads)
-        super().__init__(live, settings, prompts, default_prompt_name)
+        super().__init__(self._modules, live, settings, prompts, default_prompt_name)
         self.similarity_fn_name = similarity_fn_name or settings.similarity_fn_name or SimilarityFunction.COSINE
         self.truncate_dim = truncate_dim if truncate_dim is not None else settings.truncate_dim
         limit = only(processor_kwargs or tokenizer_kwargs, "processor_kwargs", ("model_max_length",))
         if limit is not None:
             self.max_seq_length = limit
-
-    # Encoding
-
-    def encode(
-        self,
-        inputs: str | Iterable[str] | None = None,
-        prompt_name: str | None = None,
-        prompt: str | None = None,
-        batch_size: int | None = None,
-        show_progress_bar: bool | None = None,
-        output_value: Literal["sentence_embedding", "token_embeddings"] = "sentence_embedding",
-        precision: Literal["float32"] = "float32",
-        convert_to_numpy: bool = True,
-        convert_to_tensor: bool = False,
-        device: str | torch.device | None = None,
-        normalize_embeddings: bool = False,
-        truncate_dim: int | None = None,
-        pool: None = None,
-        chunk_size: None = None,
-        *,
-        task: str | None = None,
-        token_budget: int = TOKEN_BUDGET,
-        sentences: str | Iterable[str] | None = None,
-        **others: Any,
-    ) -> Any:
-        """Embed one text, or each of an iterable of texts, in their order.
-
-        One text gives a vector (dim,), several an array (texts, dim) of float32, none an empty array (0,).
-        ``convert_to_tensor=True`` gives a tensor on the model's device, ``convert_to_numpy=False`` a list of tensors.
-        ``output_value="token_embeddings"`` gives, for each text, its token vectors (tokens, hidden) before the pooling.
-
-        Texts are sorted by their number of tokens and computed without padding in batches of at most ``token_budget``
-        tokens, and of at most ``batch_size`` texts where that is given; neither changes the vectors. ``prompt``, or
-        the prompt called ``prompt_name``, is put before each text. ``task`` chooses the route of a model that has a
-        Router; texts may then also come as ``{task: text}``.
-
-        Raises:
-            TypeError: A text is no string, or an argument is not known.
-            ValueError: An argument is not right, or a text cannot be written as UTF-8.
-        """
-        refuse_others(others)
-        if inputs is not None and sentences is not None:
-            raise TypeError("give the texts once: sentences is the older name of inputs")
-        inputs = inputs if sentences is None else sentences
-        if inputs is None:
-            raise TypeError("encode needs a text or an iterable of texts, but got None")
-        truncate_dim = self.truncate_dim if truncate_dim is None else truncate_dim
-        check_encode_arguments(
-            batch_size, token_budget, truncate_dim, prompt, output_value, precision, pool, chunk_size, device
-        )
-        if device is not None:
-            self.to(device)
-        has_routes = self._routes.router is not None
-        is_single = isinstance(inputs, str) or (has_routes and isinstance(inputs, Mapping))
-        given = [inputs] if is_single else inputs
-        if has_routes:
-            given, task = without_task(given, task)
-        texts = texts_of(given)
-        route = self._routes.name(task)
-        chain, engine = self._routes.chains[route], self._live.engine(route)
-        prompt = self._resolved_prompt(prompt, prompt_name)
-        if show_progress_bar is None:
-            show_progress_bar = logger.isEnabledFor(logging.INFO)
-        batching = Batching(token_budget, batch_size, show_progress_bar)
-        if output_value == "token_embeddings":
-            tokens: list[Any] = embed_tokens(chain, engine, texts, prompt, batching)
-            if convert_to_tensor:
-                with extra("torch", "convert_to_tensor"):
-                    import torch
-
-                tokens = [torch.from_numpy(vectors).to(self.device) for vectors in tokens]
-            return tokens[0] if is_single else tokens
-        vectors = np.empty(0, dtype=np.float32)
-        if texts:
-            vectors = embed(chain, engine, texts, prompt, batching)
-            vectors = _finished(vectors, truncate_dim, normalize_embeddings, chain.is_normalized)
-        if convert_to_tensor or not convert_to_numpy:
-            with extra("torch", "encode that gives tensors"):
-                import torch
-
-            tensor = torch.from_numpy(vectors).to(self.device if convert_to_tensor else "cpu")
-            rows = tensor if convert_to_tensor else list(tensor)
-            return rows[0] if is_single else rows
-        return vectors[0] if is_single else vectors
-
-    def encode_stream(
-        self, inputs: Iterable[Any], *, window: int = WINDOW, **arguments: Any
-    ) -> Generator[Any, None, None]:
-        """Yield the vector (dim,) of each text, in order, in constant memory: for inputs of any length, endless too.
-
-        Texts are read as they are needed, ``window`` at a time; each window is sorted and computed as ``encode`` does
-        it, with the same ``arguments``. The first vector comes after one window: give a small one to texts that come
-        slowly. An item that is no text, and an error of ``inputs``, is raised after all vectors before it.
-
-        Raises:
-            TypeError: ``inputs`` or an item is not right; an item's position counts from the start of the stream.
-            ValueError: An argument is not right, or a text cannot be written as UTF-8.
-        """
-        if isinstance(inputs, str):
-            raise TypeError(f"encode_stream takes an iterable of texts, not one; use encode({shortened(inputs)})")
-        check_whole_numbers(window=window)
-        arguments = {"show_progress_bar": False} | arguments  # the end of a stream is not known
-        self.encode([], **arguments)  # what is wrong with the arguments is said here, not at the first vector
-        return stream(lambda texts: self.encode(texts, **arguments), each_of(inputs), window)
-
-    def encode_query(
-        self,
-        inputs: str | Iterable[str] | None = None,
-        prompt_name: str | None = None,
-        prompt: str | None = None,
-        **arguments: Any,
-    ) -> Any:
-        """``encode`` for queries: with the prompt called "query" and by the route "query", where the model has them."""
-        return self._encode_as("query", QUERY_PROMPTS, inputs, prompt_name, prompt, arguments)
-
-    def encode_document(
-        self,
-        inputs: str | Iterable[str] | None = None,
-        prompt_name: str | None = None,
-        prompt: str | None = None,
-        **arguments: Any,
-    ) -> Any:
-        """``encode`` for what queries search: by the route "document", where the model has a Router.
-
-        The prompt is the model's first among "document", "passage" and "corpus"; without one there is none.
-        """
-        return self._encode_as("document", DOCUMENT_PROMPTS, inputs, prompt_name, prompt, arguments)
-
-    def tokenize(self, texts: Iterable[str]) -> TokenBatch:
-        """The texts as packed tokens, cut to ``max_seq_length``; nothing is padded."""
-        return self._routes.first.source.tokenize(texts_of(texts))
 
     # Comparing
 
@@ -333,20 +183,6 @@ class SentenceTransformer(Model):
             layout=self._layout,
         )
 
-    @property
-    def fingerprint(self) -> str:
-        """32 hexadecimal digits that tell this model from every other: its settings, its tokenizer, every weight.
-
-        Neither the device nor the dtype that it computes in is told, nor prompts. Of a model whose network is being
-        trained it is made anew each time, else once.
-        """
-        if self._live.has_network:
-            return fingerprint_of(self._modules, self._live)
-        settings = repr(self._modules)  # what can be changed without the network, such as max_seq_length
-        if settings not in self._fingerprints:
-            self._fingerprints[settings] = fingerprint_of(self._modules, self._live)
-        return self._fingerprints[settings]
-
     def __repr__(self) -> str:
         lines = [repr(module) for module in self._modules] + [f"engine: {self._live!r}"]
         return "SentenceTransformer(\n  " + "\n  ".join(lines) + "\n)"
@@ -413,29 +249,3 @@ class SentenceTransformer(Model):
         save_model(self._modules, self._live, settings, path, layout, form, card)
 
     save = save_pretrained
-
-    # Inside
-
-    def _encode_as(
-        self,
-        task: str,
-        names: Sequence[str],
-        inputs: str | Iterable[str] | None,
-        prompt_name: str | None,
-        prompt: str | None,
-        arguments: dict[str, Any],
-    ) -> Any:
-        if prompt is None and prompt_name is None:
-            # The empty prompt keeps the default one away: that is meant for texts which are neither.
-            prompt = next((self.prompts[name] for name in names if self.prompts.get(name)), "")
-        return self.encode(inputs, prompt_name, prompt, **({"task": task} | arguments))
-
-
-def _finished(
-    vectors: NDArray[np.float32], truncate_dim: int | None, normalize: bool, is_normalized: bool
-) -> NDArray[np.float32]:
-    if truncate_dim is not None and truncate_dim < vectors.shape[1]:
-        vectors = np.ascontiguousarray(vectors[:, :truncate_dim])
-        # A part of a unit vector is shorter than 1, and what follows may rely on unit length.
-        normalize = normalize or is_normalized
-    return normalize_embeddings(vectors) if normalize else vectors

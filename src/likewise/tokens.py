@@ -34,6 +34,9 @@ class NoText(TypeError):  # noqa: N818, it says what is the matter
         super().__init__(f"text {position} is no string but {found}; {_advice(text)}")
         self.position, self.text = position, text
 
+    def __reduce__(self) -> tuple[type[NoText], tuple[int, object]]:
+        return NoText, (self.position, self.text)  # by default it would be made again of its message
+
     def at(self, position: int) -> NoText:
         """The same for a text that is at another position among more texts."""
         return NoText(position, self.text)
@@ -52,6 +55,9 @@ class LoneSurrogate(ValueError):  # noqa: N818, it says what is the matter
     def at(self, position: int) -> LoneSurrogate:
         """The same for a text that is at another position among more texts."""
         return LoneSurrogate(position, self.text)
+
+    def __reduce__(self) -> tuple[type[LoneSurrogate], tuple[int, str]]:
+        return LoneSurrogate, (self.position, self.text)  # by default it would be made again of its message
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,14 +165,23 @@ def tokenize(
         pieces.append(_packed(ids))
     lengths = full_lengths if max_length is None else np.minimum(full_lengths, max_length)
     packed = np.concatenate(pieces) if pieces else np.empty(0, dtype=np.int32)
-    if vocabulary is not None and (highest := int(packed.max(initial=0))) >= vocabulary:
-        raise TokenizerError(f"the tokenizer gives the token {highest}, but the model has {vocabulary} tokens")
+    check_tokens(packed, vocabulary)
     return TokenBatch(
         ids=packed,
         offsets=offsets_of(lengths),
         full_lengths=full_lengths,
         prompt_lengths=np.minimum(prompt_length, lengths - 1).astype(np.int32) if prompt_length else None,
     )
+
+
+def check_tokens(ids: NDArray[np.int32], vocabulary: int | None) -> None:
+    """Refuse a token that the model has no vector for; it has one for each below ``vocabulary``.
+
+    Raises:
+        TokenizerError: There is one.
+    """
+    if vocabulary is not None and (highest := int(ids.max(initial=0))) >= vocabulary:
+        raise TokenizerError(f"the tokenizer gives the token {highest}, but the model has {vocabulary} tokens")
 
 
 @contextmanager
@@ -236,11 +251,28 @@ def batches_by_length(
         start, spent = stop, int(ends[stop - 1])
 
 
-def _encode(tokenizer: Tokenizer, texts: Sequence[str], start: int, special: bool) -> list[Encoding]:
+def encodings_with_places(tokenizer: Tokenizer, texts: Sequence[str], special: bool) -> list[Encoding]:
+    """What the tokenizer makes of ``texts``, where each token stands in its text included; nothing is cut.
+
+    Raises:
+        LoneSurrogate: A text holds half of a character.
+        TokenizerError: The tokenizer fails.
+    """
+    return [
+        encoding
+        for start in range(0, len(texts), TEXTS_AT_ONCE)
+        for encoding in _encode(tokenizer, texts, start, special, with_places=True)
+    ]
+
+
+def _encode(
+    tokenizer: Tokenizer, texts: Sequence[str], start: int, special: bool, with_places: bool = False
+) -> list[Encoding]:
     chunk = list(texts[start : start + TEXTS_AT_ONCE])
+    encode = tokenizer.encode_batch if with_places else tokenizer.encode_batch_fast
     try:
         with tokenizer_errors():
-            return tokenizer.encode_batch_fast(chunk, add_special_tokens=special)
+            return encode(chunk, add_special_tokens=special)
     except TypeError:
         for position, text in enumerate(chunk, start):
             if any("\ud800" <= character <= "\udfff" for character in text):

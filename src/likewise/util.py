@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from likewise import similarity
 from likewise.extras import extra
+from likewise.quantize import quantize_embeddings
 from likewise.search import mine_hard_negatives, paraphrases, semantic
 from likewise.similarity import Rows, SimilarityFunction, Vectors, as_tensor, is_tensor
 
@@ -36,6 +37,7 @@ __all__ = [
     "paraphrase_mining",
     "paraphrase_mining_embeddings",
     "pytorch_cos_sim",
+    "quantize_embeddings",
     "semantic_search",
     "truncate_embeddings",
 ]

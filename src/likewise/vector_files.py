@@ -62,6 +62,20 @@ def write_vectors(
                 writer.write_table(table, max_chunksize=VECTORS_PER_ROW_GROUP)
 
 
+def read_vectors(path: Path) -> tuple[NDArray[Any], dict[str, list[object]]]:
+    """What write_vectors wrote: the vectors (n, dim) and the columns beside them; all of it is in memory then."""
+    if path.suffix.lower() == ".npy":
+        return np.load(path, allow_pickle=False), {}
+    import pyarrow
+    from pyarrow import parquet
+
+    is_parquet = path.suffix.lower() == ".parquet"
+    table = parquet.read_table(path) if is_parquet else pyarrow.ipc.open_file(pyarrow.OSFile(str(path))).read_all()
+    numbers = table["vector"].combine_chunks().flatten().to_numpy()
+    columns = {name: table[name].to_pylist() for name in table.column_names if name != "vector"}
+    return numbers.reshape(len(table), -1), columns
+
+
 def vector_table(vectors: NDArray[np.generic], columns: Mapping[str, Sequence[object]]) -> Any:
     """A pyarrow Table of the ``columns`` and, last, the column "vector".
 

@@ -18,7 +18,7 @@ import pyarrow
 import pytest
 from pyarrow import parquet
 
-from likewise import SentenceTransformer
+from likewise import EmbeddingCache, SentenceTransformer
 from likewise.encoding import parts, ray_data
 from tests.cli.conftest import Run
 from tests.cli.word_counts import WordCounts
@@ -66,7 +66,8 @@ def test_parquet_counts_the_lines_of_standard_input(run: Run, models: list[WordC
 @pytest.mark.usefixtures("folder")
 def test_every_option_reaches_the_model(run: Run, models: list[WordCounts]) -> None:
     run("encode", "notes.txt", "-o", "vectors.npy", "--model", "counts", "--dtype", "float32", "--device", "cuda:1",
-        "--prompt-name", "query", "--normalize", "--truncate-dim", 3, "--token-budget", 99)  # fmt: skip
+        "--prompt-name", "query", "--normalize", "--truncate-dim", 3, "--token-budget", 99,
+        "--precision", "int8")  # fmt: skip
     (model,) = models
     assert (model.name, model.settings) == ("counts", {"dtype": "float32", "device": "cuda:1"})
     assert model.calls == [
@@ -79,9 +80,30 @@ def test_every_option_reaches_the_model(run: Run, models: list[WordCounts]) -> N
                 "normalize_embeddings": True,
                 "truncate_dim": 3,
                 "token_budget": 99,
+                "cache": None,
             },
         )
     ]
+    assert np.load("vectors.npy").dtype == np.int8
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_cache_is_opened_where_it_is_asked_for(run: Run, models: list[WordCounts]) -> None:
+    run("encode", "notes.txt", "-o", "vectors.npy", "--cache", "kept.db")
+    cache = models[0].calls[0][2]["cache"]
+    assert isinstance(cache, EmbeddingCache)
+    assert cache.path == Path("kept.db")
+    finished = run("encode", "notes.txt", "-o", "vectors.npy", "--cache", "table.csv")
+    assert (finished.code, finished.out) == (1, "")
+    assert "table.csv is damaged or no cache of vectors" in finished.err
+
+
+@pytest.mark.usefixtures("folder")
+def test_another_precision_is_wrong_usage(run: Run, models: list[WordCounts]) -> None:
+    finished = run("encode", "notes.txt", "-o", "vectors.npy", "--precision", "int3")
+    assert finished.code == 2
+    assert "'int3' is not known" in finished.err
+    assert models == []
 
 
 @pytest.mark.usefixtures("folder")

@@ -11,6 +11,8 @@ import pytest
 from likewise.encoding import parts
 from likewise.encoding.parts import JOURNAL, RECORD, encode_in_parts, parts_folder
 from likewise.encoding.text_files import PlacedText
+from likewise.quantize import Precision, quantize_embeddings
+from likewise.vector_files import read_vectors
 
 JOB = {"model": "lengths"}
 TEXTS = [PlacedText("t" * (n % 17), "tea.txt", n + 1) for n in range(23)]
@@ -196,3 +198,22 @@ def test_a_folder_in_the_place_of_the_output_is_refused_before_the_work(output: 
     with pytest.raises(FileExistsError, match="is not a file"):
         encode(output, calls=0)
     assert [path.name for path in output.parent.iterdir()] == [output.name]
+
+
+@pytest.mark.parametrize("precision", ["int8", "uint8", "binary", "ubinary"])
+def test_smaller_vectors_have_the_ranges_of_all(output: Path, precision: Precision) -> None:
+    def encode_in(folder: Path, calls: float = float("inf")) -> tuple[int, int]:
+        return encode_in_parts(folder / output.name, JOB, TEXTS, Lengths(calls), precision=precision)
+
+    with pytest.raises(Stopped):
+        encode_in(output.parent, 3)
+    (parts_folder(output) / f"smaller-000000{output.suffix}").write_text("half")
+    vectors = np.array([[len(text.text), 2 * len(text.text)] for text in TEXTS], np.float32)
+    expected = quantize_embeddings(vectors, precision)
+    assert encode_in(output.parent) == expected.shape
+    found, columns = read_vectors(output)
+    assert found.dtype == expected.dtype
+    np.testing.assert_array_equal(found, expected)
+    if columns:
+        assert columns["line"] == [text.line for text in TEXTS]
+    assert not parts_folder(output).exists()

@@ -92,6 +92,8 @@ def test_wrong_arguments_show_at_the_call(model: SentenceTransformer) -> None:
         (TypeError, "but got 3", 3, {}),
         (TypeError, "no argument 'promt'", [], {"promt": "tea"}),
         (ValueError, "no prompt called 'tea'", [], {"prompt_name": "tea"}),
+        (ValueError, "needs the ranges of all vectors", [], {"precision": "int8"}),
+        (ValueError, "leave return_report out", [], {"return_report": True}),
         (ValueError, "window must be a whole number", [], {"window": 0}),
     ):
         with pytest.raises(error, match=words):

@@ -60,3 +60,11 @@ def test_a_damaged_token_spoils_the_texts_that_hold_it_and_no_others(
     assert np.isnan(found[2]).all()
     others = [0, 1, 3, 4]
     np.testing.assert_array_equal(found[others], expected[others])
+
+
+def test_a_damaged_head_is_refused_with_its_file(tmp_path: Path) -> None:
+    encoder = models.Transformer(tiny_encoder(tmp_path / "encoder"))
+    SentenceTransformer(modules=[encoder, models.Pooling(32), models.Dense(32, 8)]).save_pretrained(tmp_path / "model")
+    damage(tmp_path / "model" / "2_Dense", "linear.weight", np.nan)
+    with pytest.raises(ValueError, match=r"2_Dense/model\.safetensors: linear\.weight: 1 of 256 numbers are infinite"):
+        SentenceTransformer(tmp_path / "model", engine="native").encode("tea")

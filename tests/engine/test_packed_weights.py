@@ -120,6 +120,22 @@ def test_what_no_longer_fits_goes_when_a_model_is_saved_again(tmp_path: Path) ->
     assert {file.name for file in (tmp_path / "out").glob("*.safetensors")} == {"model.safetensors"}
 
 
+def test_a_model_to_be_computed_in_int8_stays_one_when_it_is_saved_again(tmp_path: Path) -> None:
+    SentenceTransformer(tiny_encoder(tmp_path / "plain", "bert")).save_pretrained(
+        tmp_path / "int8", dtype="int8", calibration=["tea and rain"] * 3
+    )
+    converted = SentenceTransformer(tmp_path / "int8", device="cpu")
+    converted.save_pretrained(tmp_path / "copy")
+    again = SentenceTransformer(tmp_path / "copy", device="cpu")
+    assert again.description.dtype == "int8"
+    np.testing.assert_array_equal(again.encode(SENTENCES), converted.encode(SENTENCES))
+    converted.save_pretrained(tmp_path / "copy", dtype="float32")
+    assert SentenceTransformer(tmp_path / "copy", device="cpu").description.dtype != "int8"
+    assert converted.network is not None  # from now on it may be trained, and what was observed is of other weights
+    converted.save_pretrained(tmp_path / "trained")
+    assert not (tmp_path / "trained" / CALIBRATION).exists()
+
+
 @pytest.mark.parametrize("damage", ["cut", "smaller", "missing", "wrong shape"])
 def test_a_damaged_file_is_named(tmp_path: Path, damage: str) -> None:
     folder = tmp_path / "out"

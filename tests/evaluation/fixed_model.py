@@ -47,6 +47,8 @@ class FixedModel:
         vectors = vectors[:, : settings.get("truncate_dim") or 16]
         if settings.get("normalize_embeddings"):
             vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+        if (precision := settings.get("precision")) not in (None, "float32"):
+            vectors = quantized(vectors, precision)
         if settings.get("convert_to_tensor") or settings.get("convert_to_numpy") is False:
             import torch
 
@@ -59,3 +61,13 @@ class FixedModel:
         last = text.split(": ")[-1].split(" ")[0]
         parts = [np.random.default_rng((zlib.crc32(part.encode()), self.seed)).normal(size=16) for part in (last, text)]
         return (parts[0] + parts[1]).astype(np.float32)
+
+
+def quantized(vectors: Any, precision: str) -> Any:
+    """Numbers as the bucket of their dimension's range that they are in, or as bits."""
+    if precision in ("int8", "uint8"):
+        lowest, highest = vectors.min(0), vectors.max(0)
+        codes = np.floor((vectors - lowest) / ((highest - lowest) / 255)).clip(0, 255).astype(np.uint8)
+    else:
+        codes = np.packbits(vectors > 0, axis=1)
+    return (codes.astype(np.int16) - 128).astype(np.int8) if precision in ("int8", "binary") else codes

@@ -126,7 +126,7 @@ def test_queries_and_documents_are_embedded_as_such() -> None:
         assert [method for method, _, _ in model.calls] == methods, name
 
 
-WRONG: Any = {"nothing": None, "text": "x", "precision": "int8", "margin": "1"}  # what a type checker would refuse
+WRONG: Any = {"nothing": None, "text": "x", "precision": "int4", "margin": "1"}  # what a type checker would refuse
 REFUSED: list[tuple[Any, str]] = [
     (lambda: EmbeddingSimilarityEvaluator(A, B[:2], [1, 2, 3]), "equally long, but sentences1 has 3, sentences2 has 2"),
     (lambda: EmbeddingSimilarityEvaluator(A, B, [1, 2]), "equally long, but .* scores has 2"),
@@ -140,7 +140,7 @@ REFUSED: list[tuple[Any, str]] = [
     (lambda: EmbeddingSimilarityEvaluator(A, B, [1, WRONG["text"], 2]), r"scores\[1\] is 'x', not a number"),
     (
         lambda: EmbeddingSimilarityEvaluator(A, B, [1, 2, 3], precision=WRONG["precision"]),
-        "'int8' is not there yet; leave it out",
+        "'int4' is not known; use one of 'float32', 'int8'",
     ),
     (lambda: EmbeddingSimilarityEvaluator(A, B, [1, 2, 3], main_similarity="cos"), "use one of cosine, dot"),
     (lambda: EmbeddingSimilarityEvaluator(A, B, [1, 2, 3], similarity_fn_names="dot"), r"such as \['dot'\]"),

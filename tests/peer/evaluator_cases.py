@@ -61,6 +61,30 @@ CASES: dict[str, tuple[Make, dict[str, Any]]] = {  # name → how it is made, an
         lambda e: e.EmbeddingSimilarityEvaluator(FIRST, SECOND, SCORES, precision="float32", main_similarity="dot"),
         {},
     ),
+    "similarity, int8": (
+        lambda e: e.EmbeddingSimilarityEvaluator(
+            FIRST, SECOND, SCORES, precision="int8", similarity_fn_names=ALL, truncate_dim=None
+        ),
+        {},
+    ),
+    "similarity, uint8": (
+        lambda e: e.EmbeddingSimilarityEvaluator(
+            FIRST, SECOND, SCORES, precision="uint8", similarity_fn_names=ALL, truncate_dim=9
+        ),
+        {},
+    ),
+    "similarity, binary": (
+        lambda e: e.EmbeddingSimilarityEvaluator(
+            FIRST, SECOND, SCORES, precision="binary", similarity_fn_names=ALL, truncate_dim=8
+        ),
+        {},
+    ),
+    "similarity, ubinary": (
+        lambda e: e.EmbeddingSimilarityEvaluator(
+            FIRST, SECOND, SCORES, precision="ubinary", similarity_fn_names=ALL, truncate_dim=None
+        ),
+        {},
+    ),
     "binary": (lambda e: e.BinaryClassificationEvaluator(FIRST, SECOND, LABELS), {}),
     "binary, all": (
         lambda e: e.BinaryClassificationEvaluator(FIRST, SECOND, LABELS, name="b", similarity_fn_names=ALL),

@@ -279,8 +279,6 @@ def test_rows_that_are_lost_are_told() -> None:
     [
         ({"use_faiss": True}, "use_faiss and faiss_batch_size do nothing here"),
         ({"faiss_batch_size": 100}, "leave them out"),
-        ({"use_multi_process": True}, "use_multi_process is not supported"),
-        ({"use_multi_process": ["cpu"]}, "use_multi_process is not supported"),
         ({"output_format": "pairs"}, "must be one of 'triplet', 'n-tuple', .*, not 'pairs'"),
         ({"margin": 0.1, "absolute_margin": 0.1}, "give one of them"),
         ({"anchor_column_name": "question"}, "no column 'question'; its columns: 'query', 'answer'"),

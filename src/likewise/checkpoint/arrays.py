@@ -121,6 +121,25 @@ def check_shapes(
             raise ValueError(f"{origin}: the array {name} has the shape {found}, but config.json means {shape}")
 
 
+def origin_of(module: object) -> str:
+    """Where the arrays of a module come from, for error messages: their file, or the module itself."""
+    file = getattr(getattr(module, "arrays", None), "origin", Path())
+    return f"the weights of {module}" if file == Path() else str(file)
+
+
+def check_finite(values: NDArray[Any], name: str) -> None:
+    """Refuse damaged weights: rounded to int8, or as scores of attention, they would give vectors that look right.
+
+    Raises:
+        ValueError: A number is infinite or none at all.
+    """
+    if not (finite := np.isfinite(values)).all():
+        raise ValueError(
+            f"{name}: {np.count_nonzero(~finite):,} of {values.size:,} numbers are infinite or NaN, so the file is "
+            "damaged, or the training that made it diverged"
+        )
+
+
 def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
     """Write ``arrays`` as safetensors, each as it is stored: see ``NamedArrays.stored_in``."""
     # Written here: the safetensors package takes bfloat16 from numpy only as raw bytes, each version in its own way.

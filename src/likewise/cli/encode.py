@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from likewise import SentenceTransformer
+    from likewise import EmbeddingCache, SentenceTransformer
     from likewise.encoding.text_files import Counted
 
 
@@ -44,6 +44,13 @@ def encode(
     truncate_dim: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="Keep only the first N dimensions.")
     ] = None,
+    precision: Annotated[
+        str, typer.Option(metavar="TYPE", help="Write numbers of float32, int8 or uint8, or bits: binary or ubinary.")
+    ] = "float32",
+    cache: Annotated[
+        Path | None,
+        typer.Option(metavar="PATH", help="Keep the vectors in this SQLite file too, and compute none that it has."),
+    ] = None,
     token_budget: Annotated[
         int | None,
         typer.Option(metavar="N", min=1, help="Take at most N tokens at once: less needs less memory."),
@@ -68,7 +75,7 @@ def encode(
 ) -> None:
     """Write one vector for each text of FILE, in order.
 
-    Several files are read one after the other. A .npy file holds a matrix of float32, one row a text; a .parquet or
+    Several files are read one after the other. A .npy file holds a matrix, one row a text; a .parquet or
     .arrow file has the columns source, line and vector. The output appears when everything is encoded. Until then,
     parts of it lie in the folder OUTPUT.parts, and after an interruption the same command goes on from there.
 
@@ -76,6 +83,7 @@ def encode(
 
     Example: likewise encode reviews.csv --column review -o vectors.parquet
     """
+    from likewise.quantize import check_precision
     from likewise.vector_files import check_vector_suffix
 
     arguments = {
@@ -88,6 +96,8 @@ def encode(
     if ray:
         if len(files) > 1:
             raise typer.BadParameter("give one folder with --ray", param_hint="FILE")
+        if precision != "float32" or cache is not None:
+            raise typer.BadParameter("leave them out with --ray", param_hint="--precision, --cache")
         loading = {"model_name_or_path": model, "device": device, "dtype": dtype}
         texts, number = _encode_on_ray(files[0], output, column, loading, arguments, ray_address, ray_workers)
         typer.echo(f"{texts:,} vectors in {number:,} files in {output}")
@@ -99,12 +109,20 @@ def encode(
         check_vector_suffix(path)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--output") from error
+    try:
+        check_precision(precision)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--precision") from error
     _check_writable(path)
     with _counted(files, column, path.parent) as found:
-        from likewise import SentenceTransformer  # here: neither --help nor a mistake must wait for torch
+        from likewise import (  # here: neither --help nor a mistake must wait for torch
+            EmbeddingCache,
+            SentenceTransformer,
+        )
 
         loaded = SentenceTransformer(model, device=device, dtype=dtype)
-        texts, dimension = _encode(loaded, found, column, path, arguments)
+        kept = EmbeddingCache(cache) if cache else None
+        texts, dimension = _encode(loaded, found, column, path, arguments, precision, kept)
     typer.echo(f"{texts:,} vectors of {dimension} dimensions in {output}")
 
 
@@ -121,7 +139,13 @@ def _counted(files: list[str], column: str | None, folder: Path) -> Iterator[lis
 
 
 def _encode(
-    model: SentenceTransformer, files: list[Counted], column: str | None, output: Path, arguments: dict[str, Any]
+    model: SentenceTransformer,
+    files: list[Counted],
+    column: str | None,
+    output: Path,
+    arguments: dict[str, Any],
+    precision: Any,
+    cache: EmbeddingCache | None,
 ) -> tuple[int, int]:
     from likewise.encoding.job_record import computed_by, job_of
     from likewise.encoding.parts import encode_in_parts, parts_folder
@@ -136,8 +160,9 @@ def _encode(
                 output,
                 job,
                 placed_texts(files, column),
-                lambda texts: model.encode(texts, show_progress_bar=True, **arguments),
+                lambda texts: model.encode(texts, show_progress_bar=True, cache=cache, **arguments),
                 lambda placed: bar.skip(len(placed), sum(len(text.text) for text in placed)),
+                precision,
             )
         except KeyboardInterrupt:
             typer.echo(f"\nlikewise: the same command goes on from the parts in {parts_folder(output)}", err=True)

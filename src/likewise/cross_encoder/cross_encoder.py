@@ -6,7 +6,8 @@ import logging
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,6 @@ from likewise.arguments import (
     check_whole_numbers,
     only,
     refuse_pickles,
-    refuse_processes,
     refuse_unsupported,
     with_older_names,
 )
@@ -32,7 +32,7 @@ from likewise.cross_encoder.activation import (
 )
 from likewise.cross_encoder.pairs import PairTemplate, joined, pair_template, pairs_of
 from likewise.cross_encoder.reading import read_cross_encoder
-from likewise.cross_encoder.saving import save_cross_encoder
+from likewise.cross_encoder.saving import save_cross_encoder, write_copy
 from likewise.encoding.embed import Batching, embed_tokenized
 from likewise.engine import dtype_name
 from likewise.engine.live import LiveModel
@@ -43,6 +43,8 @@ from likewise.tokens import TokenBatch, texts_of
 
 if TYPE_CHECKING:
     import torch
+
+    from likewise.encoding.processes import ProcessPool
 
 logger = logging.getLogger(__name__)
 
@@ -134,9 +136,9 @@ class CrossEncoder(Model):
         apply_softmax: bool | None = False,
         convert_to_numpy: bool = True,
         convert_to_tensor: bool = False,
-        device: str | torch.device | None = None,
-        pool: None = None,
-        chunk_size: None = None,
+        device: str | torch.device | Sequence[str | torch.device] | None = None,
+        pool: ProcessPool | None = None,
+        chunk_size: int | None = None,
         *,
         token_budget: int = TOKEN_BUDGET,
         num_workers: int = 0,
@@ -152,21 +154,32 @@ class CrossEncoder(Model):
         tokens, and of at most ``batch_size`` pairs where that is given; neither changes the scores. Of a pair over
         ``max_seq_length`` tokens the longer text loses its end; how many were cut is logged as a warning.
 
+        A ``pool`` of processes computes chunks of ``chunk_size`` pairs at once; a list of devices as ``device`` starts
+        one for this call. The scores are the same; tensors are then on the CPU.
+
         Raises:
             TypeError: What is no pair of texts; the message names its position.
             ValueError: An argument is not right, or a text cannot be written as UTF-8.
         """
         if num_workers:
             logger.warning("num_workers has no effect: texts are tokenised in parallel anyway")
-        check_whole_numbers(batch_size=batch_size, token_budget=token_budget)
-        refuse_processes("scoring", pool, chunk_size, device)
-        if device is not None:
-            self.to(device)
+        check_whole_numbers(batch_size=batch_size, token_budget=token_budget, chunk_size=chunk_size)
+        in_processes = pool is not None or isinstance(device, list | tuple)
+        if device is not None and not in_processes:
+            self.to(cast(str, device))
         is_single, pairs = pairs_of(inputs)
         if show_progress_bar is None:
             show_progress_bar = logger.isEnabledFor(logging.INFO)
         prompt = self._resolved_prompt(prompt, prompt_name)
-        logits = self._logits(pairs, prompt, Batching(token_budget, batch_size, show_progress_bar, "Scoring"))
+        if pairs and in_processes:
+            settings = {"prompt": prompt, "batching": Batching(token_budget, batch_size, shows_progress=False)}
+            progress = "Scoring" if show_progress_bar else None
+            logits = np.empty((len(pairs), self.num_labels), dtype=np.float32)
+            with self._workers(pool, device) as workers:
+                for place, found in workers.computed(CrossEncoder._logits, pairs, settings, chunk_size, progress):
+                    logits[place] = found
+        else:
+            logits = self._logits(pairs, prompt, Batching(token_budget, batch_size, show_progress_bar, "Scoring"))
         scores = self._scores(logits, activation_fn or self._activation_fn)
         if self.num_labels == 1:
             scores = scores.squeeze(-1)
@@ -178,7 +191,7 @@ class CrossEncoder(Model):
                 import torch
 
             tensor = torch.from_numpy(scores)
-            rows = tensor.to(self.device) if convert_to_tensor else list(tensor)
+            rows = tensor.to("cpu" if in_processes else self.device) if convert_to_tensor else list(tensor)
         return rows[0] if is_single else rows
 
     @with_older_names(OLDER_NAMES_IN_PREDICT)
@@ -193,9 +206,9 @@ class CrossEncoder(Model):
         batch_size: int | None = None,
         show_progress_bar: bool | None = None,
         activation_fn: Callable[[Any], Any] | None = None,
-        device: str | torch.device | None = None,
-        pool: None = None,
-        chunk_size: None = None,
+        device: str | torch.device | Sequence[str | torch.device] | None = None,
+        pool: ProcessPool | None = None,
+        chunk_size: int | None = None,
         *,
         token_budget: int = TOKEN_BUDGET,
     ) -> Any:
@@ -356,6 +369,9 @@ class CrossEncoder(Model):
     save = save_pretrained
 
     # Inside
+
+    def _write_copy(self, folder: Path, for_cpu: bool) -> None:
+        write_copy(self._chain, self._live, folder, for_cpu)
 
     @cached_property
     def _own_activation(self) -> Callable[[Any], Any]:

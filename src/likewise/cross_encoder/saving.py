@@ -19,7 +19,7 @@ from likewise.cross_encoder.reading import SCORES
 from likewise.engine.live import LiveModel
 from likewise.files import whole_folder
 from likewise.models.logit_scorer import LOGITS
-from likewise.saving import Card, StoredForm, has_own_card
+from likewise.saving import Card, StoredForm, add_packed, has_own_card, with_calibration
 
 
 def save_cross_encoder(
@@ -39,7 +39,7 @@ def save_cross_encoder(
     """
     form.check(live)
     written = _parts(chain, live)
-    encoder = written[0]
+    encoder = with_calibration(written[0], chain.source, live) if form.dtype is None else written[0]
     config = encoder.json["config.json"] | {
         "sentence_transformers": {"activation_fn": settings.activation_fn, "version": "5.3.0"},
         "sbert_ce_default_activation_function": settings.activation_fn,
@@ -57,6 +57,18 @@ def save_cross_encoder(
         if card is not None and not has_own_card(path):
             facts = _facts(chain, settings, card, Path(os.path.realpath(path)).name)
             (folder / "README.md").write_text(model_card(facts), encoding="utf-8")
+
+
+def write_copy(chain: models.Chain, live: LiveModel, folder: Path, for_cpu: bool) -> None:
+    """Write into the empty ``folder`` what another process of this machine loads to compute the same logits.
+
+    The arguments are those of ``saving.write_copy``. The activation, which may be any function, stays where it is.
+    """
+    written = _parts(chain, live)
+    written[0] = with_calibration(written[0], chain.source, live)
+    write_checkpoint(folder, written, {"model_type": "CrossEncoder"}, "6", None)
+    if for_cpu:
+        add_packed(folder, live)
 
 
 def _parts(chain: models.Chain, live: LiveModel) -> list[ModuleFiles]:

@@ -2,15 +2,22 @@
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from likewise import models
+from likewise.encoding.chunks import batch_of, cut, located_tokens, room_for
+from likewise.encoding.report import EncodingReport, empty_report
 from likewise.engine import Engine
 from likewise.progress import with_progress
+from likewise.similarity import normalize_embeddings
 from likewise.tokens import TEXTS_AT_ONCE, LoneSurrogate, TokenBatch, batches_by_length, one_ahead
+
+LONG_TEXTS = ("truncate", "chunk", "error")  # what is done with texts that have more tokens than the model reads
+OVERLAP = 1 / 8  # of a chunk, for what is said across a border
+LONG_TOGETHER = 256  # long texts: their tokens with their places take memory
 
 SORTED_TOGETHER = 4 * TEXTS_AT_ONCE  # the first of them are computed while the others are still text
 
@@ -26,23 +33,49 @@ class Batching:
 
 
 def embed(
-    chain: models.Chain, engine: Engine, texts: Sequence[str], prompt: str | None, batching: Batching
-) -> NDArray[np.float32]:
-    """One vector for each text, (texts, dim). While some texts are computed, the next ones are tokenised."""
+    chain: models.Chain,
+    engine: Engine,
+    texts: Sequence[str],
+    prompt: str | None,
+    batching: Batching,
+    long_texts: str = "truncate",
+) -> tuple[NDArray[np.float32], EncodingReport]:
+    """One vector for each text, (texts, dim), and what was read of it.
+
+    While some texts are computed, the next ones are tokenised. ``long_texts``, one of LONG_TEXTS, says what becomes of
+    those that have more tokens than the model reads.
+
+    Raises:
+        ValueError: A text is too long, where that is an error.
+    """
     count = SORTED_TOGETHER if engine.by_length else batching.batch_size or TEXTS_AT_ONCE
     starts = range(0, len(texts), count)
     tokenized = one_ahead((_tokenized_from(start, count, chain, texts, prompt) for start in starts), len(starts))
     sizes = np.fromiter(map(len, texts), dtype=np.int64, count=len(texts))  # characters: tokens are not known yet
+    report = empty_report(chain.source.max_seq_length, len(texts))
 
     def batches() -> Iterator[tuple[NDArray[np.intp], TokenBatch]]:
         for start, tokens in zip(starts, tokenized, strict=True):
+            report.tokens[start : start + len(tokens)] = tokens.full_lengths
+            report.read[start : start + len(tokens)] = tokens.lengths
+            computed = np.arange(len(tokens))
+            if long_texts != "truncate" and (is_long := tokens.full_lengths > tokens.lengths).any():
+                if long_texts == "error":
+                    report.check()
+                computed = computed[~is_long]
+                tokens = tokens.take(computed)
             if engine.by_length:
                 for chosen, batch in zip(*_by_length(tokens, batching), strict=True):
-                    yield start + chosen, batch
-            else:
-                yield start + np.arange(len(tokens)), tokens
+                    yield start + computed[chosen], batch
+            elif len(tokens):
+                yield start + computed, tokens
 
-    return _gathered(engine, batches(), sizes, chain.dimension, batching)
+    vectors = _gathered(engine, batches(), sizes, chain.dimension, batching)
+    if long_texts == "chunk" and len(long := report.cut):
+        for some in np.split(long, range(LONG_TOGETHER, len(long), LONG_TOGETHER)):
+            vectors[some] = _embed_in_chunks(chain, engine, [texts[place] for place in some], prompt, batching)
+        report.read[long] = report.tokens[long]
+    return vectors, report
 
 
 def embed_tokenized(engine: Engine, tokens: TokenBatch, dimension: int, batching: Batching) -> NDArray[np.float32]:
@@ -52,13 +85,31 @@ def embed_tokenized(engine: Engine, tokens: TokenBatch, dimension: int, batching
 
 
 def embed_tokens(
-    chain: models.Chain, engine: Engine, texts: Sequence[str], prompt: str | None, batching: Batching
-) -> list[NDArray[np.float32]]:
-    """For each text one vector per token, before the pooling, (tokens, hidden)."""
+    chain: models.Chain,
+    engine: Engine,
+    texts: Sequence[str],
+    prompt: str | None,
+    batching: Batching,
+    long_texts: str = "truncate",
+) -> tuple[list[NDArray[np.float32]], EncodingReport]:
+    """For each text one vector per token, before the pooling, (tokens, hidden), and what was read of it.
+
+    Raises:
+        ValueError: A text is too long, where that is an error.
+    """
     tokens = tokenize(chain, texts, prompt)
     lengths = tokens.lengths
+    report = EncodingReport(chain.source.max_seq_length, tokens.full_lengths, lengths)
+    if long_texts == "error":
+        report.check()
+    return token_vectors(engine, tokens, batching), report
+
+
+def token_vectors(engine: Engine, tokens: TokenBatch, batching: Batching) -> list[NDArray[np.float32]]:
+    """For each text of ``tokens`` one vector per token, before the pooling, (tokens, hidden)."""
+    lengths = tokens.lengths
     plan, batches = _by_length(tokens, batching)
-    found: list[NDArray[np.float32]] = [np.empty(0, dtype=np.float32)] * len(texts)
+    found: list[NDArray[np.float32]] = [np.empty(0, dtype=np.float32)] * len(tokens)
     for chosen, vectors in zip(_watched(plan, lengths, batching), engine.token_vectors(batches), strict=True):
         ends = np.cumsum(lengths[chosen])[:-1]
         for index, of_text in zip(chosen, np.split(vectors, ends), strict=True):
@@ -76,8 +127,37 @@ def tokenize(chain: models.Chain, texts: Sequence[str], prompt: str | None) -> T
     if chain.reads_pairs:
         assert isinstance(chain.source, models.Transformer)
         return chain.source.tokenize_parts(texts)
-    leaves_prompt_out = chain.pooling is not None and not chain.pooling.include_prompt
-    return chain.source.tokenize(texts, prompt if leaves_prompt_out else None)
+    return chain.source.tokenize(texts, prompt if leaves_out(chain, prompt) else None)
+
+
+def leaves_out(chain: models.Chain, prompt: str | None) -> bool:
+    """Whether there is a prompt, and the pooling of ``chain`` does not count its tokens."""
+    return bool(prompt) and chain.pooling is not None and not chain.pooling.include_prompt
+
+
+def _embed_in_chunks(
+    chain: models.Chain, engine: Engine, texts: Sequence[str], prompt: str | None, batching: Batching
+) -> NDArray[np.float32]:
+    """The mean of the vectors of each text's chunks, weighted by their tokens, (texts, dim)."""
+    spans = []
+    counts = []
+    for tokens in located_tokens(chain, texts, prompt):
+        room = room_for(tokens, chain)
+        own = cut(tokens, room, int(room * OVERLAP))
+        spans += [(tokens, span) for span in own]
+        counts.append(len(own))
+    vectors = embed_tokenized(
+        engine, batch_of(spans, leaves_out(chain, prompt)), chain.dimension, replace(batching, description="Long texts")
+    )
+    weights = np.array([last - first for _, (first, last) in spans], dtype=np.float32)
+    ends = np.cumsum(counts)
+    means = np.stack(
+        [
+            np.average(vectors[end - count : end], axis=0, weights=weights[end - count : end])
+            for end, count in zip(ends, counts, strict=True)
+        ]
+    ).astype(np.float32)
+    return normalize_embeddings(means) if chain.is_normalized else means
 
 
 def _by_length(tokens: TokenBatch, batching: Batching) -> tuple[list[NDArray[np.intp]], Iterator[TokenBatch]]:

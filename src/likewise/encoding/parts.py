@@ -22,12 +22,14 @@ from likewise.encoding.job_record import is_begun
 from likewise.encoding.streams import windows
 from likewise.encoding.text_files import PlacedText
 from likewise.files import whole_file
-from likewise.vector_files import join_vectors, write_vectors
+from likewise.quantize import BINARY, SCALAR, Precision, quantization_ranges, quantize_embeddings
+from likewise.vector_files import join_vectors, read_vectors, write_vectors
 
 TEXTS_PER_PART = 16_384  # as many as a window of a stream: 25 MB of 384 dimensions
 RECORD, JOURNAL, LOCK = "job.json", "journal.jsonl", "lock"
 UNFINISHED = ".*.part*"  # what whole_file was writing when the process was killed
-OURS = (RECORD, JOURNAL, "[0-9]*.*", "joined.*", UNFINISHED)  # the record first: without it nothing else is needed
+# The record first: without it nothing else is needed.
+OURS = (RECORD, JOURNAL, "[0-9]*.*", "smaller-*", "joined.*", UNFINISHED)
 CHUNK = 1 << 20  # bytes read at once
 
 
@@ -53,11 +55,13 @@ def encode_in_parts(
     texts: Iterable[PlacedText],
     encode: Callable[[list[str]], NDArray[np.generic]],
     passed: Callable[[Sequence[PlacedText]], None] = lambda _: None,
+    precision: Precision = "float32",
 ) -> tuple[int, int]:
     """Write the vectors of ``texts`` to ``output``, and go on where the same ``job`` was interrupted: (texts, dim).
 
     ``job`` is all that decides the result. One part's texts and vectors are in memory at a time. ``passed`` is told of
-    the texts that need not be encoded again. Until the end ``output`` stays what it was.
+    the texts that need not be encoded again. Until the end ``output`` stays what it was. The parts hold what ``encode``
+    gives; in another ``precision`` than float32, the output has it, with the ranges of all vectors.
 
     Raises:
         ValueError: The parts that lie there are another job's; or the texts are wrong.
@@ -68,18 +72,20 @@ def encode_in_parts(
         raise FileExistsError(f"{output} is not a file and cannot be overwritten; give another name")
     folder = parts_folder(output)
     with _alone_in(folder):
-        _begin(folder, {"texts_per_part": TEXTS_PER_PART, **job})
+        _begin(folder, {"texts_per_part": TEXTS_PER_PART, "precision": precision, **job})
         parts = _make_parts(folder, output.suffix.lower(), texts, encode, passed)
         joined = folder / f"joined{output.suffix.lower()}"
         try:
-            join_vectors([folder / part.name for part in parts], joined)
+            paths = [folder / part.name for part in parts]
+            join_vectors(paths if precision == "float32" else _quantized(paths, precision), joined)
             joined.replace(os.path.realpath(output))
         except OSError as error:
             raise _trouble(error, folder, "all vectors are kept, and are still to be joined") from error
         _remove(folder, (*OURS, LOCK))
     with suppress(OSError):  # it holds what somebody else put into it
         folder.rmdir()
-    return sum(part.texts for part in parts), parts[0].dimension
+    dimension = parts[0].dimension
+    return sum(part.texts for part in parts), -(-dimension // 8) if precision in BINARY else dimension
 
 
 def _make_parts(
@@ -109,6 +115,24 @@ def _make_parts(
             passed(placed)
         parts.append(part)
     return parts
+
+
+def _quantized(parts: Sequence[Path], precision: Precision) -> list[Path]:
+    """Files with the vectors of ``parts`` in ``precision``: what quantize_embeddings makes of all of them at once."""
+    ranges = None
+    if precision in SCALAR:
+        if len(parts) == 1:
+            ranges = quantization_ranges(read_vectors(parts[0])[0], precision)
+        else:
+            extremes = [(vectors.min(axis=0), vectors.max(axis=0)) for vectors, _ in map(read_vectors, parts)]
+            lowest, highest = zip(*extremes, strict=True)
+            ranges = np.vstack((np.min(lowest, axis=0), np.max(highest, axis=0)))
+    written = []
+    for part in parts:
+        vectors, columns = read_vectors(part)
+        written.append(part.with_name(f"smaller-{part.name}"))
+        write_vectors(written[-1], quantize_embeddings(vectors, precision, ranges), columns)
+    return written
 
 
 @contextmanager

@@ -25,6 +25,10 @@ class Engine(Protocol):
         """For each batch, in order, one vector per token, before the pooling, (tokens, hidden)."""
         ...
 
+    def finish(self, pooled: NDArray[np.float32]) -> NDArray[np.float32]:
+        """What follows the pooling: (texts, pooled) → (texts, dim)."""
+        ...
+
 
 DTYPES = ("auto", "float32", "bfloat16", "float16", "int8")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.resources import files
@@ -41,6 +42,15 @@ def dtype_of(transformer: Transformer, dtype: str, instructions: str) -> str:
     if is_calibrated(transformer):
         return "int8"
     return "bfloat16" if is_native(instructions, "bfloat16") else "float32"
+
+
+def rounding_of(transformer: Transformer, dtype: str, instructions: str) -> str:
+    """What decides how vectors are rounded: the dtype, and in int8 also what the checkpoint was converted with."""
+    dtype = dtype_of(transformer, dtype, instructions)
+    if dtype != "int8" or not is_calibrated(transformer):
+        return dtype
+    observed_then = (transformer.location.folder / CALIBRATION).read_bytes()
+    return f"int8, calibrated {hashlib.blake2b(observed_then, digest_size=16).hexdigest()}"
 
 
 def scales_of(transformer: Transformer, instructions: str) -> InputScales:

@@ -1,7 +1,7 @@
 """What may follow the pooling, in numpy: for vectors that are made without torch."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 from likewise import models
 from likewise.checkpoint.activations import activation_class
+from likewise.checkpoint.arrays import check_finite, origin_of
+from likewise.checkpoint.values import about
 from likewise.similarity import normalize_embeddings
 
 Vectors = NDArray[np.float32]
@@ -49,7 +51,16 @@ def by_numpy(weight: NDArray[Any], bias: NDArray[Any] | None) -> Multiply:
 
 
 def finisher(chain: models.Chain, product: Product = by_numpy) -> Multiply:
-    """What computes the heads of ``chain``, as the torch modules do: (texts, inputs) → (texts, outputs), float32."""
+    """What computes the heads of ``chain``, as the torch modules do: (texts, inputs) → (texts, outputs), float32.
+
+    Raises:
+        ValueError: A weight is infinite or NaN.
+    """
+    for head in (*chain.heads, *([] if chain.classifier is None else [chain.classifier])):
+        arrays: Mapping[str, NDArray[Any]] = getattr(head, "arrays", {})
+        with about(origin_of(head)):
+            for name in arrays:
+                check_finite(arrays[name], name)
     steps = [step(head, product) for head in chain.heads]
     if chain.classifier is not None:
         steps.append(_classifier(chain.classifier, product))

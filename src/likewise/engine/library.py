@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 import likewise.engine
 from likewise.checkpoint.activations import TANH_GELU
+from likewise.checkpoint.arrays import check_finite
 from likewise.tokens import TokenBatch
 
 VERSION = 2  # of the interface, as kernels/interface.h has it
@@ -165,7 +166,7 @@ class Encoder:
         """
         kept = np.ascontiguousarray(values, dtype=np.float32)
         if name != "embeddings.tokens.weight":  # large, and read as tokens need it; what is wrong there is seen in them
-            check_finite(kept, name, layer)
+            _check_finite(kept, name, layer)
         self._kept.append(kept)
         self._call("likewise_set_array", ARRAYS[name], layer, kept.ctypes.data, kept.size)
 
@@ -186,10 +187,10 @@ class Encoder:
             ValueError: It has another shape, numbers that are not finite, or scales in another dtype than int8.
         """
         kept = np.ascontiguousarray(weight, dtype=np.float32)
-        check_finite(kept, f"{name}.weight", layer)
+        _check_finite(kept, f"{name}.weight", layer)
         added = None if bias is None else np.ascontiguousarray(bias, dtype=np.float32)
         if added is not None:
-            check_finite(added, f"{name}.bias", layer)
+            _check_finite(added, f"{name}.bias", layer)
         arrays = kept.ctypes.data, _address(added), _address(input_scales)
         self._call("likewise_set_product", PRODUCTS[name], layer, DTYPES[dtype], *arrays, *kept.shape)
 
@@ -263,18 +264,8 @@ class Encoder:
             raise ValueError(error.value.decode())
 
 
-def check_finite(values: NDArray[np.float32], name: str, layer: int) -> None:
-    """Refuse damaged weights: rounded to int8, or as scores of attention, they would give vectors that look right.
-
-    Raises:
-        ValueError: A number is infinite or none at all.
-    """
-    if not (finite := np.isfinite(values)).all():
-        place = name if layer < 0 else f"{name} of layer {layer}"
-        raise ValueError(
-            f"{place}: {np.count_nonzero(~finite):,} of {values.size:,} numbers are infinite or NaN, so the file is "
-            "damaged, or the training that made it diverged"
-        )
+def _check_finite(values: NDArray[np.float32], name: str, layer: int) -> None:
+    check_finite(values, name if layer < 0 else f"{name} of layer {layer}")
 
 
 def _address(array: NDArray[Any] | None) -> int | None:

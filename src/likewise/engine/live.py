@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from likewise import models
 from likewise.engine import Engine
-from likewise.engine.library import are_there
+from likewise.engine.calibration import rounding_of
+from likewise.engine.library import are_there, instruction_set
 from likewise.engine.native import NativeEngine, reason_against
 from likewise.engine.processor import has_torch, may_have_gpu
 from likewise.engine.static import StaticEngine, computes
@@ -62,6 +63,21 @@ class LiveModel:
             if route not in self._engines:
                 self._engines[route] = self._new_engine(route)
             return self._engines[route]
+
+    def rounding(self, route: str) -> str:
+        """What decides how the vectors of ``route`` are rounded, such as "bfloat16"; told without making its engine."""
+        with self._lock:
+            chain = self.routes.chains[route]
+            if self._network is None and self._is_static(chain):
+                return StaticEngine.dtype
+            if self._network is None and self._reason_against_native(chain) is None:
+                return rounding_of(chain.source, self.dtype, instruction_set())  # type: ignore[arg-type]
+            is_torchs = self.wanted != "native" and self.dtype != "int8" and has_torch()
+            if self._network is None and is_torchs:
+                from likewise.engine.torch import chosen_dtype, default_device
+
+                return chosen_dtype(self.dtype, self.device or default_device())
+            return self.engine(route).dtype  # there already, or it tells why it cannot be made
 
     @property
     def network(self) -> SentenceNetwork | RoutedNetwork:
@@ -133,7 +149,7 @@ class LiveModel:
 
     def _new_engine(self, route: str) -> Engine:
         chain = self.routes.chains[route]
-        if self.device in (None, "cpu") and computes(chain):
+        if self._is_static(chain):
             self.why[route] = "it has no transformer"
             return StaticEngine(chain)
         against = self._reason_against_native(chain)
@@ -150,6 +166,9 @@ class LiveModel:
         from likewise.engine.torch import torch_engine
 
         return torch_engine(chain, self.device, self.dtype, self._parts, self.threads)
+
+    def _is_static(self, chain: models.Chain) -> bool:
+        return self.device in (None, "cpu") and computes(chain)
 
     def _reason_against_native(self, chain: models.Chain) -> str | None:
         """Why the kernels do not compute ``chain`` here; None where they do."""

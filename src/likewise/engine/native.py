@@ -65,11 +65,11 @@ class NativeEngine:
         self._encoder, packed = encoder_of(chain.source, self.dtype, self.instructions)
         self.note = f"{self.instructions}, {self.threads} threads" + (f", weights from {packed.name}" if packed else "")
         self._heads = 0
-        self._finish = heads.finisher(chain, self._product)
+        self.finish = heads.finisher(chain, self._product)
 
     def embed(self, batches: Iterable[TokenBatch]) -> Iterator[Vectors]:
         """For each batch one vector per text, (texts, dim)."""
-        return self._computed(batches, lambda batch: self._finish(self._encoder.encode(batch, self._modes)))
+        return self._computed(batches, lambda batch: self.finish(self._encoder.encode(batch, self._modes)))
 
     def token_vectors(self, batches: Iterable[TokenBatch]) -> Iterator[Vectors]:
         """For each batch one vector per token, before the pooling, (tokens, hidden)."""

@@ -27,10 +27,10 @@ def packed_file(folder: Path, dtype: str, instructions: str) -> Path:
     return folder / f"packed_{dtype}_{instructions}.safetensors"
 
 
-def pack(folder: Path) -> None:
-    """Keep the weights of the encoder in ``folder`` beside it, packed as this machine computes them by default."""
+def pack(folder: Path, dtype: str = "auto") -> None:
+    """Keep the weights of the encoder in ``folder`` beside it, packed as this machine computes them in ``dtype``."""
     transformer, instructions = Transformer(folder), instruction_set()
-    dtype = calibration.dtype_of(transformer, "auto", instructions)
+    dtype = calibration.dtype_of(transformer, dtype, instructions)
     encoder = _packed_now(transformer, dtype, instructions)
     arrays = {
         f"layers.{layer}.{product}": encoder.packed(product, layer)

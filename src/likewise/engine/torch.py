@@ -83,6 +83,14 @@ class TorchEngine:
         """For each batch one vector per token, before the pooling, (tokens, hidden)."""
         return in_threads(self._token_vectors, batches, self.threads, one_thread_each())
 
+    def finish(self, pooled: NDArray[np.float32]) -> NDArray[np.float32]:
+        """What follows the pooling: (texts, pooled) → (texts, dim)."""
+        with self._inference():
+            vectors: NDArray[np.float32] = (
+                self.network.heads(torch.tensor(pooled).to(self.device)).float().cpu().numpy()
+            )
+        return vectors
+
     def _sentence_vectors(self, batch: TokenBatch) -> NDArray[np.float32]:
         with self._inference():
             vectors: NDArray[np.float32] = self.network(batch).cpu().numpy()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from likewise.evaluation.columns import (
     check_lengths,
@@ -15,6 +15,7 @@ from likewise.evaluation.columns import (
 )
 from likewise.evaluation.correlation import pearson, spearman
 from likewise.evaluation.evaluator import SentenceEvaluator
+from likewise.quantize import BINARY, Precision, check_precision, unpacked_bits
 from likewise.similarity import SimilarityFunction
 
 if TYPE_CHECKING:
@@ -26,7 +27,8 @@ class EmbeddingSimilarityEvaluator(SentenceEvaluator):
 
     The keys are "pearson_cosine", "spearman_cosine" and so on, for each of ``similarity_fn_names`` or of
     ``main_similarity``; without either for the model's own similarity. With several there are "pearson_max" and
-    "spearman_max". A correlation is NaN where all similarities, or all scores, are the same.
+    "spearman_max". A correlation is NaN where all similarities, or all scores, are the same. With a ``precision`` the
+    vectors are made 1 long, quantised, and compared as the whole numbers, or the bits, that they then are.
 
     Raises:
         ValueError: The columns are not equally long, have fewer than 2 rows, or hold something else than text and
@@ -44,14 +46,13 @@ class EmbeddingSimilarityEvaluator(SentenceEvaluator):
         name: str = "",
         show_progress_bar: bool | None = False,
         write_csv: bool = True,
-        precision: Literal["float32"] | None = None,
+        precision: Precision | None = None,
         truncate_dim: int | None = None,
     ):
         self.sentences1, self.sentences2 = checked_texts(2, sentences1=sentences1, sentences2=sentences2)
         self.scores = checked_numbers("scores", scores)
         check_lengths(sentences1=self.sentences1, sentences2=self.sentences2, scores=self.scores.tolist())
-        if precision not in (None, "float32"):
-            raise ValueError(f"precision {precision!r} is not there yet; leave it out")
+        check_precision(precision)
         self.main_similarity = None if main_similarity is None else SimilarityFunction(main_similarity)
         self.similarity_fn_names = checked_functions(similarity_fn_names, self.main_similarity)
         self.name = name
@@ -65,6 +66,7 @@ class EmbeddingSimilarityEvaluator(SentenceEvaluator):
             "show_progress_bar": show_progress_bar,
             "truncate_dim": truncate_dim,
             "normalize_embeddings": precision is not None,
+            "precision": precision,
         }
         if self.similarity_fn_names:
             self.primary_metric = self.key(self._primary(self.similarity_fn_names))
@@ -78,6 +80,8 @@ class EmbeddingSimilarityEvaluator(SentenceEvaluator):
     def measure(self, model: SentenceTransformer) -> dict[str, float]:
         """The correlations of each similarity."""
         first, second = embed_once(model.encode, [self.sentences1, self.sentences2], **self.encoding)
+        if self.precision in BINARY:
+            first, second = (unpacked_bits(side, self.precision) for side in (first, second))
         metrics = {}
         functions = self.similarity_fn_names or [model.similarity_fn_name]
         for name in functions:

@@ -1,7 +1,6 @@
 """A module's description → the torch module that computes it, with its weights."""
 
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,7 +9,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from likewise import models
-from likewise.checkpoint.arrays import check_shapes
+from likewise.checkpoint.arrays import check_shapes, origin_of
 from likewise.checkpoint.other_settings import OtherSettings
 from likewise.checkpoint.values import about
 from likewise.network import encoder_class
@@ -44,8 +43,7 @@ def build_part(module: models.Part, shared: bool) -> nn.Module:
     if isinstance(module, models.Transformer):
         return _encoder(module, shared)
     arrays: Mapping[str, NDArray[Any]] = getattr(module, "arrays", {})
-    file = getattr(arrays, "origin", Path())
-    origin = f"the weights of {module}" if file == Path() else str(file)
+    origin = origin_of(module)
     # On the meta device nothing is drawn or filled that the checkpoint replaces.
     with torch.device("meta"), about(origin):
         part = PARTS[type(module)](module)

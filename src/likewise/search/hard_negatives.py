@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -22,6 +23,7 @@ from likewise.similarity import as_floats, is_tensor
 if TYPE_CHECKING:
     from datasets import Dataset
 
+    from likewise.encoding.processes import ProcessPool
     from likewise.sentence_transformer import SentenceTransformer
 
 FAISS_BATCH_SIZE = 16384  # the incumbent's default
@@ -85,6 +87,7 @@ def mine_hard_negatives(
     With ``output_scores`` the first two have ``scores`` too, of the positive and the negatives in order, and the
     others have ``score`` or ``scores`` instead of labels.
 
+    ``use_multi_process`` encodes in several processes, on all GPUs or on the devices that it names.
     ``cache_folder`` keeps the vectors in files, which are read block by block. ``verbose`` shows progress and prints
     what was found. ``as_triplets``, ``margin`` and "n-tuple-scores" are older spellings.
 
@@ -96,7 +99,7 @@ def mine_hard_negatives(
     with extra("train", "mine_hard_negatives"):
         import datasets
         import pyarrow as pa
-    _refuse(faiss_batch_size, use_faiss, use_multi_process)
+    _refuse(faiss_batch_size, use_faiss)
     form, output_scores = _form(output_format, output_scores, as_triplets, include_positives)
     if margin is not None and absolute_margin is not None:
         raise ValueError("margin is the older name of absolute_margin; give one of them")
@@ -116,9 +119,10 @@ def mine_hard_negatives(
     if clash := {pairs.anchor, pairs.positive} & set(form.added(num_negatives, output_scores)):
         raise ValueError(f"the result has a column {clash.pop()!r} of its own; rename that of the dataset")
     rescore = _rescore(cross_encoder, pairs, rules, batch_size)
-    encode = partial(_vectors, model, batch_size, verbose, cache_folder)
-    queries = encode("query", pairs.queries, query_prompt_name, query_prompt)
-    passages = encode("corpus", pairs.corpus, corpus_prompt_name, corpus_prompt)
+    with _pool(model, use_multi_process) as pool:
+        encode = partial(_vectors, model, batch_size, verbose, cache_folder, pool)
+        queries = encode("query", pairs.queries, query_prompt_name, query_prompt)
+        passages = encode("corpus", pairs.corpus, corpus_prompt_name, corpus_prompt)
     found = mine_negatives(
         queries, passages, pairs.positives, rules, model.similarity_fn_name, rescore, pairs.most_positives
     )
@@ -134,14 +138,12 @@ def mine_hard_negatives(
     return datasets.Dataset(pa.concat_tables(tables))
 
 
-def _refuse(faiss_batch_size: int, use_faiss: bool, use_multi_process: bool | Sequence[str]) -> None:
+def _refuse(faiss_batch_size: int, use_faiss: bool) -> None:
     if use_faiss or faiss_batch_size != FAISS_BATCH_SIZE:
         raise ValueError(
             "use_faiss and faiss_batch_size do nothing here: the search is exact, in blocks of bounded memory; "
             "leave them out"
         )
-    if use_multi_process:
-        raise ValueError("use_multi_process is not supported: one process uses all cores; leave it out")
 
 
 def _form(
@@ -160,11 +162,19 @@ def _form(
 # Scores
 
 
+def _pool(model: SentenceTransformer, use_multi_process: bool | Sequence[str]) -> AbstractContextManager[Any]:
+    """Processes on the devices that are named, or on the best there are; none where they are not wanted."""
+    if not use_multi_process:
+        return nullcontext()
+    return model.start_multi_process_pool(None if use_multi_process is True else use_multi_process)
+
+
 def _vectors(
     model: SentenceTransformer,
     batch_size: int | None,
     verbose: bool,
     folder: FilePath | None,
+    pool: ProcessPool | None,
     role: Literal["query", "corpus"],
     texts: list[str],
     prompt_name: str | None,
@@ -172,6 +182,8 @@ def _vectors(
 ) -> NDArray[Any]:
     """The vectors of queries or passages, (texts, dim), of length 1, kept in ``folder`` where there is one."""
     settings: dict[str, Any] = {"prompt_name": prompt_name, "prompt": prompt, "batch_size": batch_size}
+    if pool is not None:
+        settings["pool"] = pool
     method = model.encode_query if role == "query" else model.encode_document
 
     def encode(some: Sequence[str]) -> NDArray[Any]:
