@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -217,3 +218,18 @@ def test_smaller_vectors_have_the_ranges_of_all(output: Path, precision: Precisi
     if columns:
         assert columns["line"] == [text.line for text in TEXTS]
     assert not parts_folder(output).exists()
+
+
+def test_one_part_is_in_memory_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parts, "TEXTS_PER_PART", 1000)
+    texts = (PlacedText("tea", "tea.txt", line) for line in range(30_000))
+
+    def encode(texts: list[str]) -> np.ndarray:
+        return np.ones((len(texts), 512), np.float32)
+
+    tracemalloc.start()
+    try:
+        assert encode_in_parts(tmp_path / "vectors.npy", JOB, texts, encode, precision="int8") == (30_000, 512)
+        assert tracemalloc.get_traced_memory()[1] < 12_000_000  # all vectors are 61 MB, those of a part 2
+    finally:
+        tracemalloc.stop()
