@@ -98,6 +98,8 @@ def encode(
             raise typer.BadParameter("give one folder with --ray", param_hint="FILE")
         if precision != "float32" or cache is not None:
             raise typer.BadParameter("leave them out with --ray", param_hint="--precision, --cache")
+        if Path(model).is_dir():
+            model = str(Path(model).resolve())  # a worker may run in another folder
         loading = {"model_name_or_path": model, "device": device, "dtype": dtype}
         texts, number = _encode_on_ray(files[0], output, column, loading, arguments, ray_address, ray_workers)
         typer.echo(f"{texts:,} vectors in {number:,} files in {output}")
@@ -115,10 +117,8 @@ def encode(
         raise typer.BadParameter(str(error), param_hint="--precision") from error
     _check_writable(path)
     with _counted(files, column, path.parent) as found:
-        from likewise import (  # here: neither --help nor a mistake must wait for torch
-            EmbeddingCache,
-            SentenceTransformer,
-        )
+        # Here: neither --help nor a mistake must wait for torch.
+        from likewise import EmbeddingCache, SentenceTransformer
 
         loaded = SentenceTransformer(model, device=device, dtype=dtype)
         kept = EmbeddingCache(cache) if cache else None
