@@ -3,15 +3,14 @@
 from dataclasses import dataclass, replace
 from itertools import product
 
-import numpy as np
 import pytest
 import torch
 from hypothesis import example, given, settings
 from torch import Tensor
 
 from likewise.network.attention import packed_attention
-from likewise.tokens import offsets_of
-from tests.network.batches import LENGTHS, SEEDS
+from likewise.network.packed import PackedTokens, packed_tokens
+from tests.network.batches import LENGTHS, SEEDS, packed
 
 HEADS, WIDTH = 2, 8
 
@@ -33,10 +32,7 @@ class Inputs:
     def at_once(self, dropout: float = 0.0) -> Tensor:
         """(tokens, heads, width)."""
         query, key, value = self.packed
-        longest = max(self.lengths)
-        return packed_attention(
-            query, key, value, offsets(self.lengths), longest, dropout, bias=self.bias, window=self.window
-        )
+        return packed_attention(query, key, value, tokens(self.lengths), dropout, bias=self.bias, window=self.window)
 
     def text_by_text(self) -> Tensor:
         """(tokens, heads, width)."""
@@ -64,8 +60,8 @@ class Inputs:
         return torch.autograd.grad(vectors, inputs, direction)
 
 
-def offsets(lengths: list[int]) -> Tensor:
-    return torch.from_numpy(offsets_of(np.array(lengths)))
+def tokens(lengths: list[int]) -> PackedTokens:
+    return packed_tokens(packed([[0] * length for length in lengths]), torch.device("cpu"))
 
 
 def drawn(lengths: list[int], seed: int, biased: bool, window: int | None) -> Inputs:
@@ -114,10 +110,10 @@ def test_gradients_are_those_of_the_formula(
 @pytest.mark.parametrize("lengths", [[300], [200, 200], [150, 200]])
 def test_dropout_leaves_out_single_weights_and_scales_up_the_others(lengths: list[int]) -> None:
     torch.manual_seed(0)
-    tokens, longest = sum(lengths), max(lengths)
-    query = torch.zeros(tokens, 1, longest)  # every token attends to all of its text alike
+    longest = max(lengths)
+    query = torch.zeros(sum(lengths), 1, longest)  # every token attends to all of its text alike
     value = torch.cat([torch.eye(length, longest) for length in lengths])[:, None]  # so that the weights come out
-    mixed = packed_attention(query, query, value, offsets(lengths), longest, dropout=0.25)
+    mixed = packed_attention(query, query, value, tokens(lengths), dropout=0.25)
     for text, length in zip(mixed.split(lengths), lengths, strict=True):
         weights = text[:, 0, :length] * length
         dropped = weights == 0
