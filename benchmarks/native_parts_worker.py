@@ -20,10 +20,10 @@ from encode_worker import say
 
 from likewise import SentenceTransformer, models
 from likewise.checkpoint.encoder_settings import BertSettings
+from likewise.engine import TOKEN_BUDGET
 from likewise.engine.library import LAYER_PRODUCTS, Encoder
 from likewise.engine.native import NativeEngine
 from likewise.engine.workers import in_threads
-from likewise.sentence_transformer import TOKEN_BUDGET
 from likewise.tokens import TokenBatch, batches_by_length
 
 GROUP = 96  # tokens that a thread of the kernels computes together

@@ -44,7 +44,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-TOKEN_BUDGET = 2048  # tokens computed together; larger batches leave the processor's cache and gain nothing
 QUERY_PROMPTS = ("query",)
 DOCUMENT_PROMPTS = ("document", "passage", "corpus")  # what encode_document looks for, in this order
 
@@ -137,7 +136,8 @@ class SentenceTransformer(Model):
         chunk_size: None = None,
         *,
         task: str | None = None,
-        token_budget: int = TOKEN_BUDGET,
+        token_budget: int | None = None,
+        deterministic: bool = False,
         sentences: str | Iterable[str] | None = None,
         **others: Any,
     ) -> Any:
@@ -148,8 +148,9 @@ class SentenceTransformer(Model):
         ``output_value="token_embeddings"`` gives, for each text, its token vectors (tokens, hidden) before the pooling.
 
         Texts are sorted by their number of tokens and computed without padding in batches of at most ``token_budget``
-        tokens, and of at most ``batch_size`` texts where that is given; neither changes the vectors. ``prompt``, or
-        the prompt called ``prompt_name``, is put before each text. ``task`` chooses the route of a model that has a
+        tokens, by default as many as suit the engine, and of at most ``batch_size`` texts where that is given; neither
+        changes the vectors beyond the last bits, and with ``deterministic=True`` no bit of them. ``prompt``, or the
+        prompt called ``prompt_name``, is put before each text. ``task`` chooses the route of a model that has a
         Router; texts may then also come as ``{task: text}``.
 
         Raises:
@@ -176,6 +177,8 @@ class SentenceTransformer(Model):
         texts = texts_of(given)
         route = self._routes.name(task)
         chain, engine = self._routes.chains[route], self._live.engine(route)
+        token_budget = engine.token_budget if token_budget is None else token_budget
+        engine = engine.deterministic() if deterministic else engine
         prompt = self._resolved_prompt(prompt, prompt_name)
         if show_progress_bar is None:
             show_progress_bar = logger.isEnabledFor(logging.INFO)

@@ -60,7 +60,6 @@ def encode(
     _check_writable(output)
 
     from likewise import SentenceTransformer  # here: neither --help nor a mistake must wait for torch
-    from likewise.sentence_transformer import TOKEN_BUDGET
 
     vectors = SentenceTransformer(model, device=device, dtype=dtype).encode(
         texts,
@@ -68,7 +67,7 @@ def encode(
         show_progress_bar=True,
         normalize_embeddings=normalize,
         truncate_dim=truncate_dim,
-        token_budget=token_budget or TOKEN_BUDGET,
+        token_budget=token_budget,
     )
     write_vectors(output, vectors, places)
     typer.echo(f"{len(vectors):,} vectors of {vectors.shape[1]} dimensions in {output}")

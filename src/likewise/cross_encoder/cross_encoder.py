@@ -46,7 +46,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-TOKEN_BUDGET = 2048  # tokens computed together, as in SentenceTransformer
 Pair = Sequence[str]
 
 OLDER_NAMES = {
@@ -138,7 +137,7 @@ class CrossEncoder(Model):
         pool: None = None,
         chunk_size: None = None,
         *,
-        token_budget: int = TOKEN_BUDGET,
+        token_budget: int | None = None,
         num_workers: int = 0,
     ) -> Any:
         """Score one pair of texts, or each of an iterable of pairs, in their order.
@@ -166,7 +165,9 @@ class CrossEncoder(Model):
         if show_progress_bar is None:
             show_progress_bar = logger.isEnabledFor(logging.INFO)
         prompt = self._resolved_prompt(prompt, prompt_name)
-        logits = self._logits(pairs, prompt, Batching(token_budget, batch_size, show_progress_bar, "Scoring"))
+        logits = self._logits(
+            pairs, prompt, Batching(token_budget or self.engine.token_budget, batch_size, show_progress_bar, "Scoring")
+        )
         scores = self._scores(logits, activation_fn or self._activation_fn)
         if self.num_labels == 1:
             scores = scores.squeeze(-1)
@@ -197,7 +198,7 @@ class CrossEncoder(Model):
         pool: None = None,
         chunk_size: None = None,
         *,
-        token_budget: int = TOKEN_BUDGET,
+        token_budget: int | None = None,
     ) -> Any:
         """The ``documents`` that fit ``query`` best, best first: ``[{"corpus_id": 3, "score": 0.9}, …]``.
 

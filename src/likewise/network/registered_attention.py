@@ -36,9 +36,10 @@ def attention_by_text(
     causal = bool(getattr(module, "is_causal", True)) and getattr(settings, "is_causal", None) is not False
     if softcap is None and not dropout and varlen.computes(query[0].transpose(0, 1)):
         reach = None if sliding_window is None else sliding_window - 1
-        packed = (tensor[0].transpose(0, 1) for tensor in (query, key, value))  # each (tokens, heads, width)
+        q, k, v = (tensor[0].transpose(0, 1) for tensor in (query, key, value))  # each (tokens, heads, width)
         longest = max(length for _, length in packed_runs)
-        return varlen.attention(*packed, packed_offsets, longest, reach, 0 if causal else reach, scaling)[None], None
+        after = 0 if causal else reach
+        return varlen.attention(q, k, v, packed_offsets, longest, reach, after, scaling)[None], None
     mixed, start = [], 0
     for texts, length in packed_runs:
         run = slice(start, start + texts * length)
