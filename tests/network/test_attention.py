@@ -1,5 +1,6 @@
 """Packed attention against the textbook formula in float64, one text at a time."""
 
+import math
 from dataclasses import dataclass, replace
 from itertools import product
 
@@ -8,6 +9,7 @@ import torch
 from hypothesis import example, given, settings
 from torch import Tensor
 
+from likewise.network import attention
 from likewise.network.attention import packed_attention
 from likewise.network.packed import PackedTokens, packed_tokens
 from tests.network.batches import LENGTHS, SEEDS, packed
@@ -86,6 +88,23 @@ def test_a_text_attends_to_itself_only(
     with torch.no_grad():
         expected = inputs.in_float64().text_by_text()
         torch.testing.assert_close(inputs.at_once(dropout).double(), expected, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize(("biased", "window"), KINDS)
+@pytest.mark.parametrize("way", ["padded, as on a GPU", "by products, as short texts in bfloat16"])
+@settings(max_examples=20)
+@given(lengths=LENGTHS, seed=SEEDS)
+@example(lengths=[80, 41, 41, 40, 21, 20, 5, 5, 5, 1], seed=0)
+@example(lengths=[3, 0, 4, 4, 0], seed=0)
+def test_other_ways_of_computing_it(way: str, biased: bool, window: int | None, lengths: list[int], seed: int) -> None:
+    inputs = drawn(lengths, seed, biased, window)
+    with torch.no_grad(), pytest.MonkeyPatch.context() as patch:
+        expected = inputs.in_float64().text_by_text()
+        if way.startswith("padded"):
+            patch.setattr(attention, "_joined_to", lambda *_: math.inf)
+        else:
+            patch.setattr(attention, "FUSED_FROM", {torch.float32: 50})
+        torch.testing.assert_close(inputs.at_once().double(), expected, atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize(("biased", "window"), KINDS)
