@@ -40,7 +40,7 @@ def folder_of(tmp_path_factory: pytest.TempPathFactory) -> FolderOf:
         make = tiny_language_model if model_type == "qwen3" else tiny_encoder
         encoder = models.Transformer(make(tmp_path_factory.mktemp("encoder"), model_type))
         width = encoder.get_embedding_dimension()
-        modules = [encoder, models.Pooling(width), models.Dense(width, 24), models.Normalize()]
+        modules: list[models.Module] = [encoder, models.Pooling(width), models.Dense(width, 24), models.Normalize()]
         folder = tmp_path_factory.mktemp("model") / model_type
         SentenceTransformer(modules=modules, device="cpu").save_pretrained(folder)
         return folder
@@ -196,7 +196,8 @@ def test_prepacked_weights_give_what_plain_ones_do(
 
 def test_an_activation_fused_into_its_product(fresh: SentenceTransformer) -> None:
     expected = fresh.encode(TEXTS)
-    layer: Any = fresh.network.encoder.layers[0]
+    network: Any = fresh.network
+    layer = network.encoder.layers[0]
     prepacked._fuse_activation(layer)
     assert (type(layer.expand), type(layer.activation)) == (PrepackedLinear, nn.Identity)
     layer.expand.plain = None  # by oneDNN, whatever is the fastest here

@@ -70,6 +70,9 @@ def as_on_a_gpu(kernel: str | None) -> Iterator[list[int]]:
 class NothingWaits(TorchDispatchMode):
     """Fails at whatever makes the CPU wait for a GPU: a value or a size that only the GPU knows."""
 
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+
     WAITS = ("_local_scalar_dense", "nonzero", "unique", "masked_select", "is_nonzero", "item")
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
