@@ -67,7 +67,6 @@ def encode(
     _check_writable(output)
 
     from likewise import EmbeddingCache, SentenceTransformer  # here: neither --help nor a mistake must wait for torch
-    from likewise.embedding_model import TOKEN_BUDGET
 
     vectors = SentenceTransformer(model, device=device, dtype=dtype).encode(
         texts,
@@ -76,7 +75,7 @@ def encode(
         normalize_embeddings=normalize,
         truncate_dim=truncate_dim,
         precision=precision,  # type: ignore[arg-type]
-        token_budget=token_budget or TOKEN_BUDGET,
+        token_budget=token_budget,
         cache=EmbeddingCache(cache) if cache else None,
     )
     write_vectors(output, vectors, places)
