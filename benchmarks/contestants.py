@@ -33,6 +33,7 @@ OURS_DEFAULT = Contestant(OURS, "auto")
 OURS_FLOAT32 = Contestant(OURS, "float32", "native")
 OURS_BFLOAT16 = Contestant(OURS, "bfloat16", "native")
 OURS_INT8 = Contestant(OURS, "int8", "native")
+OURS_NATIVE = (OURS_FLOAT32, OURS_BFLOAT16, OURS_INT8)
 OURS_IN_TORCH = (Contestant(OURS, "float32", "torch"), Contestant(OURS, "bfloat16", "torch"))
 GRAPH_ENGINES = (
     Contestant("onnxruntime", "float32"),

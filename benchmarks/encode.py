@@ -22,6 +22,7 @@ from contestants import (
     OURS_FLOAT32,
     OURS_IN_TORCH,
     OURS_INT8,
+    OURS_NATIVE,
     PEER,
     PEER_BFLOAT16,
     PEER_DEFAULT,
@@ -50,13 +51,16 @@ CONTESTANTS = (
 )
 
 
-def reason_against(contestant: Contestant, has_engines: bool) -> str | None:
+def reason_against(contestant: Contestant, has_engines: bool, device: str | None) -> str | None:
     """Why ``contestant`` takes no part here; None where it does."""
+    is_on_gpu = device not in (None, "cpu")
+    if is_on_gpu and (contestant in GRAPH_ENGINES or contestant in OURS_NATIVE):
+        return f"it computes on the CPU, not on {device}"
     if contestant in GRAPH_ENGINES and not has_engines:
         return "no --engines; `make .venv-engines/installed` makes .venv-engines/bin/python"
     if contestant in OURS_IN_TORCH and not has_torch():
         return "torch is not installed beside likewise"
-    if contestant in (OURS_BFLOAT16, OURS_IN_TORCH[1]) and not has_native_bfloat16():
+    if contestant in (OURS_BFLOAT16, OURS_IN_TORCH[1]) and not (is_on_gpu or has_native_bfloat16()):
         return "this processor does not multiply bfloat16; likewise would widen it to float32"
     return None
 
@@ -104,16 +108,16 @@ def main() -> None:
         scratch = Path(name)
         texts_file = scratch / "texts.json"
         texts_file.write_text(json.dumps({texts.name: texts.texts for texts in sets}), encoding="utf-8")
-        contest = Contest(arguments.peer, arguments.engines, model, scratch)
+        contest = Contest(arguments.peer, arguments.engines, model, scratch, arguments.device)
         chosen = [c for c in CONTESTANTS if c == PEER_DEFAULT or c.slug in arguments.only]
-        reasons = {c: reason_against(c, arguments.engines is not None) for c in chosen}
+        reasons = {c: reason_against(c, arguments.engines is not None, arguments.device) for c in chosen}
         for c, reason in reasons.items():
             if reason is not None:
                 print(f"{c}: left out, {reason}")
         present = [c for c in chosen if reasons[c] is None]
         if not {"speed", "costs"}.isdisjoint(arguments.tables):
             run_contest(contest, present, sets, texts_file, arguments)
-        if "peak" in arguments.tables:
+        if "peak" in arguments.tables and arguments.device in (None, "cpu"):
             dtypes = [c.dtype for c in present if c in (OURS_FLOAT32, OURS_BFLOAT16, OURS_INT8)]
             which = "natural" if "natural" in arguments.sets else arguments.sets[0]
             rounds = min(arguments.rounds, FEW_ROUNDS)
@@ -154,10 +158,24 @@ def run_contest(
     print("\n".join(verdicts(results)))
 
 
+def device_there(name: str) -> str:
+    """The value of ``--device``, where torch finds it here."""
+    if name != "cpu":
+        from likewise.engine.torch import check_device  # here: it imports torch
+
+        try:
+            check_device(name)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from error
+    return name
+
+
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=f"Speed, memory and size beside {PEER} and the engines of graphs.")
     parser.add_argument("--peer", type=peer_python, required=True, help=f"the Python that has {PEER}")
     parser.add_argument("--engines", type=peer_python, help="the Python that has ONNX Runtime, OpenVINO and fastembed")
+    on = "where to compute: cpu, cuda, mps (default: where each library does by itself)"
+    parser.add_argument("--device", type=device_there, help=on)
     parser.add_argument("--texts", type=Path, default=TEXTS, help="a file of texts (default: MNLI dev)")
     parser.add_argument("--column", default=COLUMN, help=f"the column of it (default: {COLUMN})")
     parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"how often each encodes them (default: {ROUNDS})")

@@ -15,11 +15,12 @@ NEEDS = {  # library → the packages that somebody who encodes with it installs
 
 
 class Contest:
-    def __init__(self, peer: str, engines: str | None, model: Path, scratch: Path):
+    def __init__(self, peer: str, engines: str | None, model: Path, scratch: Path, device: str | None = None):
         self.pythons = {PEER: peer, OURS: sys.executable}
         if engines is not None:
             self.pythons |= {contestant.library: engines for contestant in GRAPH_ENGINES}
         self.model = model
+        self.device = [] if device is None else [device]
         self.scratch = scratch  # a folder for what is written on the way
         self.no_texts = scratch / "no_texts.json"
         self.no_texts.write_text("{}", encoding="utf-8")
@@ -40,7 +41,8 @@ class Contest:
             folder = self.scratch / ("int8" if contestant.dtype == "int8" else "float32")
         script = [self.pythons[contestant.library], str(HERE / "encode_worker.py")]
         choice = [contestant.library, contestant.engine, contestant.dtype]
-        return Worker([*script, *choice, str(folder), str(texts_file)], self.scratch / f"{contestant.slug}.log")
+        command = [*script, *choice, str(folder), str(texts_file), *self.device]
+        return Worker(command, self.scratch / f"{contestant.slug}.log")
 
     def seconds_to_first_vector(self, contestant: Contestant) -> float:
         """From the start of a fresh process to the vector of one sentence."""

@@ -40,27 +40,32 @@ class Loaded:
     padding: Padding = field(default_factory=Padding)
 
 
-def load(library: str, engine: str, dtype: str, folder: str) -> Loaded:
-    """The contestant of this name; ``folder`` holds the model or, for the engines of graphs, what was exported."""
+def load(library: str, engine: str, dtype: str, folder: str, device: str | None) -> Loaded:
+    """The contestant of this name; ``folder`` holds the model or, for the engines of graphs, what was exported.
+
+    ``device`` is "cpu", "cuda", …; None is what the library takes by itself. Graphs are computed on the CPU.
+    """
     if library == "likewise":
-        return likewise(folder, dtype, engine)
+        return likewise(folder, dtype, engine, device)
+    if library == "sentence-transformers":
+        return sentence_transformers(folder, dtype, device)
     return LOADERS[library](folder, dtype)
 
 
-def likewise(folder: str, dtype: str, engine: str) -> Loaded:
+def likewise(folder: str, dtype: str, engine: str, device: str | None) -> Loaded:
     from likewise import SentenceTransformer
 
-    model: Any = SentenceTransformer(folder, dtype=dtype, engine=engine)  # type: ignore[arg-type]
+    model: Any = SentenceTransformer(folder, dtype=dtype, engine=engine, device=device)  # type: ignore[arg-type]
     made = model.engine  # made here, like the incumbent's: loading is no part of encoding
     return Loaded(model.encode, made.dtype, made.threads, made.device)
 
 
-def sentence_transformers(folder: str, dtype: str) -> Loaded:
+def sentence_transformers(folder: str, dtype: str, device: str | None) -> Loaded:
     import torch
     from sentence_transformers import SentenceTransformer
 
-    choice = {} if dtype == "default" else {"model_kwargs": {"torch_dtype": getattr(torch, dtype)}}
-    model = SentenceTransformer(folder, **choice)
+    options = {"torch_dtype": getattr(torch, dtype), "attn_implementation": "sdpa"} if dtype != "default" else {}
+    model = SentenceTransformer(folder, device=device, model_kwargs=options)
     loaded = Loaded(
         model.encode, str(model.dtype).removeprefix("torch."), torch.get_num_threads(), device=str(model.device)
     )
@@ -145,8 +150,7 @@ def graph_encoder(folder: str, run: Callable[[dict[str, Any]], Any], padding: Pa
     return encode
 
 
-LOADERS: dict[str, Callable[[str, str], Loaded]] = {  # library → what loads it: (folder, dtype) → Loaded
-    "sentence-transformers": sentence_transformers,
+LOADERS: dict[str, Callable[[str, str], Loaded]] = {  # engine of graphs → what loads it: (folder, dtype) → Loaded
     "onnxruntime": onnxruntime,
     "openvino": openvino,
     "fastembed": fastembed,

@@ -1,6 +1,6 @@
 """One contestant of encode.py, in a process of its own: loads its model once, then does what each line of input says.
 
-    python encode_worker.py LIBRARY ENGINE DTYPE FOLDER TEXTS.json
+    python encode_worker.py LIBRARY ENGINE DTYPE FOLDER TEXTS.json [DEVICE]
 
 TEXTS.json holds texts by the name of their set. It says in a line of JSON what it is, and answers each further line:
 
@@ -24,8 +24,8 @@ MAXRSS_BYTES = 1 if sys.platform == "darwin" else 1024  # getrusage counts in ki
 STATUS = Path("/proc/self/status")
 
 
-def main(library: str, engine: str, dtype: str, folder: str, texts_file: str) -> None:
-    loaded = load(library, engine, dtype, folder)
+def main(library: str, engine: str, dtype: str, folder: str, texts_file: str, device: str | None = None) -> None:
+    loaded = load(library, engine, dtype, folder, device)
     say(dtype=loaded.dtype, device=loaded.device, threads=loaded.threads)
     sets: dict[str, list[str]] = json.loads(Path(texts_file).read_text(encoding="utf-8"))
     vectors: Any = None

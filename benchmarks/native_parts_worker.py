@@ -20,7 +20,7 @@ from encode_worker import say
 
 from likewise import SentenceTransformer, models
 from likewise.checkpoint.encoder_settings import BertSettings
-from likewise.embedding_model import TOKEN_BUDGET
+from likewise.engine import TOKEN_BUDGET
 from likewise.engine.library import LAYER_PRODUCTS, Encoder
 from likewise.engine.native import NativeEngine
 from likewise.engine.workers import in_threads

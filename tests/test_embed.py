@@ -52,7 +52,7 @@ def test_half_of_a_character_in_a_later_part_is_named_by_its_place(static: Sente
 class Waiting:
     """An engine that computes a text only when a text behind it is being tokenised."""
 
-    name, dtype, device = "waiting", "float32", "cpu"
+    name, dtype, device, token_budget = "waiting", "float32", "cpu", 2048
 
     def __init__(self, by_length: bool, following: threading.Event):
         self.by_length = by_length
@@ -60,6 +60,9 @@ class Waiting:
 
     def finish(self, pooled: NDArray[np.float32]) -> NDArray[np.float32]:
         return pooled
+
+    def deterministic(self) -> "Waiting":
+        return self
 
     def embed(self, batches: Iterable[TokenBatch]) -> Iterator[NDArray[np.float32]]:
         for batch in batches:

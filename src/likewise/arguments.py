@@ -136,7 +136,7 @@ def refuse_others(others: Mapping[str, object]) -> None:
 
 def check_encode_arguments(
     batch_size: int | None,
-    token_budget: int,
+    token_budget: int | None,
     truncate_dim: int | None,
     prompt: str | None,
     output_value: str | None,

@@ -43,7 +43,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-TOKEN_BUDGET = 2048  # tokens computed together; larger batches leave the processor's cache and gain nothing
 CHUNK_TOKENS = 128  # of encode_chunks: a paragraph
 QUERY_PROMPTS = ("query",)
 DOCUMENT_PROMPTS = ("document", "passage", "corpus")  # what encode_document looks for, in this order
@@ -71,6 +70,7 @@ class Work:
     prompt: str | None
     batching: Batching
     of_tokens: bool  # one vector for each token, not for each text
+    deterministic: bool  # the same bits, whatever is computed together
     long_texts: str
 
 
@@ -109,7 +109,8 @@ class EmbeddingModel(Model):
         chunk_size: int | None = None,
         *,
         task: str | None = None,
-        token_budget: int = TOKEN_BUDGET,
+        token_budget: int | None = None,
+        deterministic: bool = False,
         cache: EmbeddingCache | None = None,
         long_texts: Literal["truncate", "chunk", "error"] = "truncate",
         return_report: bool = False,
@@ -124,8 +125,9 @@ class EmbeddingModel(Model):
         ``output_value="token_embeddings"`` gives, for each text, its token vectors (tokens, hidden) before the pooling.
 
         Texts are sorted by their number of tokens and computed without padding in batches of at most ``token_budget``
-        tokens, and of at most ``batch_size`` texts where that is given; neither changes the vectors. ``prompt``, or
-        the prompt called ``prompt_name``, is put before each text. ``task`` chooses the route of a model that has a
+        tokens, by default as many as suit the engine, and of at most ``batch_size`` texts where that is given; neither
+        changes the vectors beyond the last bits, and with ``deterministic=True`` no bit of them. ``prompt``, or the
+        prompt called ``prompt_name``, is put before each text. ``task`` chooses the route of a model that has a
         Router; texts may then also come as ``{task: text}``.
 
         A text of more than ``max_seq_length`` tokens loses its end, which is logged as a warning with counts.
@@ -162,7 +164,7 @@ class EmbeddingModel(Model):
             self.to(cast(str, device))
         given = self._given(inputs, task, prompt, prompt_name)
         batching = self._batching(token_budget, batch_size, show_progress_bar)
-        work = Work(given.route, given.prompt, batching, of_tokens, long_texts)
+        work = Work(given.route, given.prompt, batching, of_tokens, deterministic, long_texts)
         with self._workers(pool, device) if in_processes else nullcontext() as workers:
             compute: Compute = self._computed
             if workers is not None:
@@ -223,7 +225,7 @@ class EmbeddingModel(Model):
         normalize_embeddings: bool = False,
         truncate_dim: int | None = None,
         task: str | None = None,
-        token_budget: int = TOKEN_BUDGET,
+        token_budget: int | None = None,
         show_progress_bar: bool | None = None,
     ) -> Any:
         """Cut each text into chunks of at most ``chunk_tokens`` tokens, and embed these: ``Chunks`` for each text.
@@ -332,13 +334,14 @@ class EmbeddingModel(Model):
         prompt = self._resolved_prompt(prompt, prompt_name)
         return Given(texts_of(texts), is_single, prompt, route, self._live.routes.chains[route])
 
-    def _batching(self, token_budget: int, batch_size: int | None, shows_progress: bool | None) -> Batching:
+    def _batching(self, token_budget: int | None, batch_size: int | None, shows_progress: bool | None) -> Batching:
         is_asked = logger.isEnabledFor(logging.INFO) if shows_progress is None else shows_progress
         return Batching(token_budget, batch_size, is_asked)
 
     def _computed(self, texts: Sequence[str], work: Work) -> tuple[Any, EncodingReport]:
         """What the engine makes of ``texts``, as a float32 array or, of tokens, a list of them."""
         chain, engine = self._live.routes.chains[work.route], self._live.engine(work.route)
+        engine = engine.deterministic() if work.deterministic else engine
         compute: Callable[..., tuple[Any, EncodingReport]] = embed_tokens if work.of_tokens else embed
         return compute(chain, engine, texts, work.prompt, work.batching, work.long_texts)
 

@@ -1,17 +1,18 @@
 """Packed attention against the textbook formula in float64, one text at a time."""
 
+import math
 from dataclasses import dataclass, replace
 from itertools import product
 
-import numpy as np
 import pytest
 import torch
 from hypothesis import example, given, settings
 from torch import Tensor
 
+from likewise.network import attention
 from likewise.network.attention import packed_attention
-from likewise.tokens import offsets_of
-from tests.network.batches import LENGTHS, SEEDS
+from likewise.network.packed import PackedTokens, packed_tokens
+from tests.network.batches import LENGTHS, SEEDS, packed
 
 HEADS, WIDTH = 2, 8
 
@@ -33,10 +34,7 @@ class Inputs:
     def at_once(self, dropout: float = 0.0) -> Tensor:
         """(tokens, heads, width)."""
         query, key, value = self.packed
-        longest = max(self.lengths)
-        return packed_attention(
-            query, key, value, offsets(self.lengths), longest, dropout, bias=self.bias, window=self.window
-        )
+        return packed_attention(query, key, value, tokens(self.lengths), dropout, bias=self.bias, window=self.window)
 
     def text_by_text(self) -> Tensor:
         """(tokens, heads, width)."""
@@ -64,8 +62,8 @@ class Inputs:
         return torch.autograd.grad(vectors, inputs, direction)
 
 
-def offsets(lengths: list[int]) -> Tensor:
-    return torch.from_numpy(offsets_of(np.array(lengths)))
+def tokens(lengths: list[int]) -> PackedTokens:
+    return packed_tokens(packed([[0] * length for length in lengths]), torch.device("cpu"))
 
 
 def drawn(lengths: list[int], seed: int, biased: bool, window: int | None) -> Inputs:
@@ -93,6 +91,23 @@ def test_a_text_attends_to_itself_only(
 
 
 @pytest.mark.parametrize(("biased", "window"), KINDS)
+@pytest.mark.parametrize("way", ["padded, as on a GPU", "by products, as short texts in bfloat16"])
+@settings(max_examples=20)
+@given(lengths=LENGTHS, seed=SEEDS)
+@example(lengths=[80, 41, 41, 40, 21, 20, 5, 5, 5, 1], seed=0)
+@example(lengths=[3, 0, 4, 4, 0], seed=0)
+def test_other_ways_of_computing_it(way: str, biased: bool, window: int | None, lengths: list[int], seed: int) -> None:
+    inputs = drawn(lengths, seed, biased, window)
+    with torch.no_grad(), pytest.MonkeyPatch.context() as patch:
+        expected = inputs.in_float64().text_by_text()
+        if way.startswith("padded"):
+            patch.setattr(attention, "_joined_to", lambda *_: math.inf)
+        else:
+            patch.setattr(attention, "FUSED_FROM", {torch.float32: 50})
+        torch.testing.assert_close(inputs.at_once().double(), expected, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize(("biased", "window"), KINDS)
 @pytest.mark.parametrize("dropout", [0.0, NEXT_TO_NONE])
 @settings(max_examples=10)
 @given(lengths=LENGTHS, seed=SEEDS)
@@ -114,10 +129,10 @@ def test_gradients_are_those_of_the_formula(
 @pytest.mark.parametrize("lengths", [[300], [200, 200], [150, 200]])
 def test_dropout_leaves_out_single_weights_and_scales_up_the_others(lengths: list[int]) -> None:
     torch.manual_seed(0)
-    tokens, longest = sum(lengths), max(lengths)
-    query = torch.zeros(tokens, 1, longest)  # every token attends to all of its text alike
+    longest = max(lengths)
+    query = torch.zeros(sum(lengths), 1, longest)  # every token attends to all of its text alike
     value = torch.cat([torch.eye(length, longest) for length in lengths])[:, None]  # so that the weights come out
-    mixed = packed_attention(query, query, value, offsets(lengths), longest, dropout=0.25)
+    mixed = packed_attention(query, query, value, tokens(lengths), dropout=0.25)
     for text, length in zip(mixed.split(lengths), lengths, strict=True):
         weights = text[:, 0, :length] * length
         dropped = weights == 0

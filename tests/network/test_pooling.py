@@ -121,10 +121,12 @@ def test_values_below_zero_survive_the_maximum() -> None:
 @pytest.mark.parametrize("mode", sorted(POOLINGS))
 def test_a_text_without_tokens_gets_the_zero_vector_and_leaves_its_neighbours_alone(mode: str) -> None:
     hidden = torch.randn(5, 4, generator=torch.Generator().manual_seed(1))
-    with_empty = PackedTokens(torch.zeros(5, dtype=torch.int32), torch.tensor([0, 0, 3, 3, 5, 5]), 3)
-    without = PackedTokens(torch.zeros(5, dtype=torch.int32), torch.tensor([0, 3, 5]), 3)
+    with_empty = PackedTokens(
+        torch.zeros(5, dtype=torch.int32), torch.tensor([0, 0, 3, 3, 5, 5]), [(1, 0), (1, 3), (1, 0), (1, 2), (1, 0)]
+    )
+    without = PackedTokens(torch.zeros(5, dtype=torch.int32), torch.tensor([0, 3, 5]), [(1, 3), (1, 2)])
     vectors = Pooling([mode])(hidden, with_empty)
     torch.testing.assert_close(vectors[[1, 3]], Pooling([mode])(hidden, without))
     assert not vectors[[0, 2, 4]].any()
-    nothing = PackedTokens(torch.zeros(0, dtype=torch.int32), torch.tensor([0, 0]), 0)
+    nothing = PackedTokens(torch.zeros(0, dtype=torch.int32), torch.tensor([0, 0]), [(1, 0)])
     assert not Pooling([mode])(hidden[:0], nothing).any()

@@ -48,7 +48,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-TOKEN_BUDGET = 2048  # tokens computed together, as in SentenceTransformer
 Pair = Sequence[str]
 
 OLDER_NAMES = {
@@ -140,7 +139,7 @@ class CrossEncoder(Model):
         pool: ProcessPool | None = None,
         chunk_size: int | None = None,
         *,
-        token_budget: int = TOKEN_BUDGET,
+        token_budget: int | None = None,
         num_workers: int = 0,
     ) -> Any:
         """Score one pair of texts, or each of an iterable of pairs, in their order.
@@ -210,7 +209,7 @@ class CrossEncoder(Model):
         pool: ProcessPool | None = None,
         chunk_size: int | None = None,
         *,
-        token_budget: int = TOKEN_BUDGET,
+        token_budget: int | None = None,
     ) -> Any:
         """The ``documents`` that fit ``query`` best, best first: ``[{"corpus_id": 3, "score": 0.9}, …]``.
 

@@ -26,7 +26,7 @@ SORTED_TOGETHER = 4 * TEXTS_AT_ONCE  # the first of them are computed while the 
 class Batching:
     """How texts are cut into batches."""
 
-    token_budget: int  # tokens computed together
+    token_budget: int | None  # tokens computed together; None: as many as the engine computes best
     batch_size: int | None  # texts computed together
     shows_progress: bool
     description: str = "Encoding"  # of the progress
@@ -65,7 +65,7 @@ def embed(
                 computed = computed[~is_long]
                 tokens = tokens.take(computed)
             if engine.by_length:
-                for chosen, batch in zip(*_by_length(tokens, batching), strict=True):
+                for chosen, batch in zip(*_by_length(engine, tokens, batching), strict=True):
                     yield start + computed[chosen], batch
             elif len(tokens):
                 yield start + computed, tokens
@@ -80,7 +80,7 @@ def embed(
 
 def embed_tokenized(engine: Engine, tokens: TokenBatch, dimension: int, batching: Batching) -> NDArray[np.float32]:
     """One vector for each text of ``tokens``, (texts, dimension)."""
-    batches = zip(*_by_length(tokens, batching), strict=True)
+    batches = zip(*_by_length(engine, tokens, batching), strict=True)
     return _gathered(engine, batches, tokens.lengths, dimension, batching)
 
 
@@ -108,7 +108,7 @@ def embed_tokens(
 def token_vectors(engine: Engine, tokens: TokenBatch, batching: Batching) -> list[NDArray[np.float32]]:
     """For each text of ``tokens`` one vector per token, before the pooling, (tokens, hidden)."""
     lengths = tokens.lengths
-    plan, batches = _by_length(tokens, batching)
+    plan, batches = _by_length(engine, tokens, batching)
     found: list[NDArray[np.float32]] = [np.empty(0, dtype=np.float32)] * len(tokens)
     for chosen, vectors in zip(_watched(plan, lengths, batching), engine.token_vectors(batches), strict=True):
         ends = np.cumsum(lengths[chosen])[:-1]
@@ -160,9 +160,12 @@ def _embed_in_chunks(
     return normalize_embeddings(means) if chain.is_normalized else means
 
 
-def _by_length(tokens: TokenBatch, batching: Batching) -> tuple[list[NDArray[np.intp]], Iterator[TokenBatch]]:
+def _by_length(
+    engine: Engine, tokens: TokenBatch, batching: Batching
+) -> tuple[list[NDArray[np.intp]], Iterator[TokenBatch]]:
     """Which texts are computed together, and their tokens."""
-    plan = list(batches_by_length(tokens.lengths, batching.token_budget, batching.batch_size))
+    budget = batching.token_budget or engine.token_budget
+    plan = list(batches_by_length(tokens.lengths, budget, batching.batch_size))
     return plan, (tokens.take(chosen) for chosen in plan)
 
 

@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 
 from likewise.tokens import TokenBatch
 
+TOKEN_BUDGET = 2048  # tokens that a CPU computes together; larger batches leave its cache and gain nothing
+
 
 class Engine(Protocol):
     """What every engine offers; safe to call from several threads at once."""
@@ -16,6 +18,15 @@ class Engine(Protocol):
     dtype: str  # what it computes in: one of DTYPES
     device: str
     by_length: bool  # whether texts are computed fastest in batches of similar length; else they come as they are
+
+    @property
+    def token_budget(self) -> int:
+        """How many tokens it computes together best."""
+        ...
+
+    def deterministic(self) -> "Engine":
+        """What gives a text the same bits whatever shares its batch, in any order, budget and number of threads."""
+        ...
 
     def embed(self, batches: Iterable[TokenBatch]) -> Iterator[NDArray[np.float32]]:
         """For each batch, in order, one vector per text, (texts, dim)."""

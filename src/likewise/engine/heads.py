@@ -50,6 +50,12 @@ def by_numpy(weight: NDArray[Any], bias: NDArray[Any] | None) -> Multiply:
     return lambda rows: rows @ transposed if bias is None else rows @ transposed + bias
 
 
+def row_by_row(weight: NDArray[Any], bias: NDArray[Any] | None) -> Multiply:
+    """As ``by_numpy``, with a product for each row."""
+    multiply = by_numpy(weight, bias)
+    return lambda rows: np.concatenate([multiply(row[None]) for row in rows])
+
+
 def finisher(chain: models.Chain, product: Product = by_numpy) -> Multiply:
     """What computes the heads of ``chain``, as the torch modules do: (texts, inputs) → (texts, outputs), float32.
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from likewise import models
-from likewise.engine import heads
+from likewise.engine import TOKEN_BUDGET, heads
 from likewise.engine.calibration import dtype_of
 from likewise.engine.kernel_encoder import not_known
 from likewise.engine.library import are_there, instruction_set
@@ -54,6 +54,7 @@ class NativeEngine:
     name = "native"
     device = "cpu"
     by_length = True
+    token_budget = TOKEN_BUDGET
 
     def __init__(self, chain: models.Chain, dtype: str = "auto", threads: int | None = None):
         assert isinstance(chain.source, models.Transformer)
@@ -66,6 +67,10 @@ class NativeEngine:
         self.note = f"{self.instructions}, {self.threads} threads" + (f", weights from {packed.name}" if packed else "")
         self._heads = 0
         self.finish = heads.finisher(chain, self._product)
+
+    def deterministic(self) -> NativeEngine:
+        """Itself."""
+        return self
 
     def embed(self, batches: Iterable[TokenBatch]) -> Iterator[Vectors]:
         """For each batch one vector per text, (texts, dim)."""

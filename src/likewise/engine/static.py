@@ -1,12 +1,16 @@
 """Models without a transformer, in numpy: tables of token vectors, and bags of words."""
 
+from __future__ import annotations
+
+import copy
 from collections.abc import Iterable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
 from likewise import models
-from likewise.engine.heads import finisher, is_known
+from likewise.engine import TOKEN_BUDGET
+from likewise.engine.heads import finisher, is_known, row_by_row
 from likewise.tokens import TokenBatch
 
 CACHED_BYTES = 2**18  # of sums that are added to again and again
@@ -19,13 +23,20 @@ class StaticEngine:
     dtype = "float32"
     device = "cpu"
     by_length = False
+    token_budget = TOKEN_BUDGET
 
     def __init__(self, chain: models.Chain):
-        self.source = chain.source
+        self.chain, self.source = chain, chain.source
         self.finish = finisher(chain)
         self.table = (
             chain.source.arrays["embedding.weight"] if isinstance(chain.source, models.StaticEmbedding) else None
         )
+
+    def deterministic(self) -> StaticEngine:
+        """One that multiplies each text's vector by itself: a BLAS adds in another order where there are more rows."""
+        by_itself = copy.copy(self)
+        by_itself.finish = finisher(self.chain, row_by_row)
+        return by_itself
 
     def embed(self, batches: Iterable[TokenBatch]) -> Iterator[NDArray[np.float32]]:
         """For each batch one vector per text, (texts, dim)."""

@@ -16,15 +16,16 @@ def in_threads(
     items: Iterable[Item],
     threads: int,
     during: AbstractContextManager[Callable[[], object] | None] | None = None,
+    always: bool = False,
 ) -> Iterator[Result]:
     """``compute`` of each item, in order; with two items or more, ``threads`` of them are computed at once.
 
-    A single item is computed where it is asked for. ``during`` is entered where threads are used, and gives what each
-    of them begins with.
+    A single item is computed where it is asked for, unless ``always`` asks for threads. ``during`` is entered where
+    threads are used, and gives what each of them begins with.
     """
     items = iter(items)
     first = list(islice(items, 2))
-    if len(first) < 2 or threads < 2:
+    if not always and (len(first) < 2 or threads < 2):
         yield from map(compute, chain(first, items))
         return
     pending: deque[Future[Result]] = deque()

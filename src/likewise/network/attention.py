@@ -1,119 +1,152 @@
 """Attention over a packed batch: every text attends to itself and to nothing else."""
 
+import math
 from collections.abc import Iterator
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from likewise.network import varlen
 from likewise.network.dropout import dropped
+from likewise.network.packed import PackedTokens, Rows, Runs, rows_of
 
 BLOCKED_FROM = 4  # windows: in longer texts so few tokens are seen that only they are computed
 JOINED_TO = 32  # texts: fewer of equal length are no work for a kernel, and in training there are a dozen kernels
+
+# From this length on torch's fused kernel computes a CPU's inference, below it two batched products and a softmax.
+# In float32 the fused one was as fast or faster at every length from 3 to 512 (Zen 3, torch 2.13: by 0 to 30 % up to
+# 64 tokens, twice as fast at 256); in bfloat16 the products were 1.5 times as fast below 128 tokens (Zen 5).
+FUSED_FROM = {torch.bfloat16: 128}
 
 
 def packed_attention(
     query: Tensor,
     key: Tensor,
     value: Tensor,
-    offsets: Tensor,
-    max_length: int,
+    tokens: PackedTokens,
     dropout: float = 0.0,
     bias: Tensor | None = None,
     window: int | None = None,
 ) -> Tensor:
     """Scaled dot-product attention (Vaswani et al. 2017, equation 1) within each text.
 
-    query, key, value (tokens, heads, width); offsets (texts + 1,); the result (tokens, heads, width).
+    query, key, value (tokens, heads, width); the result (tokens, heads, width).
     ``bias`` (heads, max_length, max_length) is added to the scores; its upper left corner is for shorter texts.
     ``window``, where there is no bias, says how many tokens a token sees to either side.
     Neighbouring texts of equal length are computed together, so texts sorted by length are computed fastest.
     """
-
-    def attend(run: slice, texts: int, length: int) -> Tensor:
-        queries, keys, values = (  # each (texts, heads, length, width)
-            tensor[run].unflatten(0, (texts, length)).transpose(1, 2) for tensor in (query, key, value)
-        )
-        if window is not None and length > BLOCKED_FROM * window:
-            mixed = _in_blocks(queries, keys, values, dropout, window)
-        else:
-            mask = None
-            if bias is not None:  # with an axis for the texts, or torch leaves its fused kernel: 2.5 times as slow
-                mask = bias[None, :, :length, :length].to(query.dtype)
-            elif window is not None and length > window + 1:
-                places = torch.arange(length, device=query.device)
-                mask = (places - places[:, None]).abs() <= window
-            mixed = F.scaled_dot_product_attention(queries, keys, values, attn_mask=mask, dropout_p=dropout)
-        return mixed.transpose(1, 2).flatten(0, 1)  # (texts * length, heads, width)
-
-    if dropout and window is None and query.device.type == "cpu":
-        return _with_dropout(query, key, value, offsets, dropout, bias)
-    if len(offsets) == 2 and max_length:
-        return attend(slice(None), 1, max_length)
-    lengths, counts = torch.unique_consecutive(offsets.diff(), return_counts=True)
+    if bias is None and not dropout and varlen.computes(query):
+        return varlen.attention(query, key, value, tokens.offsets, tokens.max_length, window, window)
     mixed = [value[:0]]  # what remains of texts without tokens
-    start = 0
-    for length, texts in zip(lengths.tolist(), counts.tolist(), strict=True):
-        run = slice(start, start + texts * length)
-        if length:
-            mixed.append(attend(run, texts, length))
-        start = run.stop
-    return torch.cat(mixed)
+    text = start = 0
+    for runs in _joined(tokens.runs, _joined_to(query.device, dropout, window), window):
+        texts, count = sum(texts for texts, _ in runs), sum(texts * length for texts, length in runs)
+        if count:
+            part = slice(start, start + count)
+            offsets = tokens.offsets[text : text + texts + 1]
+            mixed.append(_of_texts(query[part], key[part], value[part], runs, offsets, dropout, bias, window))
+        text, start = text + texts, start + count
+    return torch.cat(mixed) if len(mixed) != 2 else mixed[1]
 
 
-def _with_dropout(
-    query: Tensor, key: Tensor, value: Tensor, offsets: Tensor, dropout: float, bias: Tensor | None
+def _joined_to(device: torch.device, dropout: float, window: int | None) -> float:
+    """How many texts a batch needs before one of another length begins a new one."""
+    if device.type != "cpu":
+        return math.inf  # each call of a kernel costs a GPU more than what padding adds to attention
+    return JOINED_TO if dropout and window is None else 0
+
+
+def _joined(all_runs: Runs, fewest: float, window: int | None) -> Iterator[Runs]:
+    """``all_runs`` in batches: as many neighbours as are equal, more while they are few and not much unlike."""
+    batch: list[tuple[int, int]] = []
+    for texts, length in all_runs:
+        is_blocked = window is not None and length > BLOCKED_FROM * window
+        if batch and (
+            sum(texts for texts, _ in batch) >= fewest or is_blocked or not 0.5 * length <= batch[0][1] <= 2 * length
+        ):
+            yield batch
+            batch = []
+        batch.append((texts, length))
+        if is_blocked:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _of_texts(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    runs: Runs,
+    offsets: Tensor,
+    dropout: float,
+    bias: Tensor | None,
+    window: int | None,
 ) -> Tensor:
-    """What ``packed_attention`` gives, for the CPU, where torch has no fused kernel that drops weights.
-
-    Neighbouring texts of unlike lengths are joined, with zeros that nothing attends to after the shorter ones.
-    """
-    runs = list(_joined([length for length in offsets.diff().tolist() if length]))
-    sizes = [sum(lengths) for lengths in runs]
-    queries, keys, values = (tensor.split(sizes) for tensor in (query, key, value))
-    mixed = [_of_run(*run, dropout, bias) for run in zip(runs, queries, keys, values, strict=True)]
-    return torch.cat([value[:0], *mixed])
-
-
-def _joined(lengths: list[int]) -> Iterator[list[int]]:
-    """``lengths`` in runs: as many neighbours as are equal, more while they are few and not much shorter or longer."""
-    run: list[int] = []
-    for length in lengths:
-        if run and length != run[-1] and (len(run) >= JOINED_TO or not 0.5 * length <= run[0] <= 2 * length):
-            yield run
-            run = []
-        run.append(length)
-    if run:
-        yield run
-
-
-def _of_run(
-    lengths: list[int], query: Tensor, key: Tensor, value: Tensor, dropout: float, bias: Tensor | None
-) -> Tensor:
-    """Attention of one run of texts, (its tokens, heads, width) in and out."""
-    longest = max(lengths)
-    is_level = min(lengths) == longest
-    heads, width = query.shape[1:]
-    real = torch.arange(longest) < torch.tensor(lengths)[:, None]  # (texts, longest)
+    """Attention of texts that are computed together, (their tokens, heads, width) in and out."""
+    longest = max(length for _, length in runs)
+    rows = None if len(runs) == 1 else rows_of(offsets, longest, len(query))
 
     def batched(tensor: Tensor) -> Tensor:
-        """(tokens, heads, width) → (texts * heads, longest, width)."""
-        if not is_level:
-            place = real.flatten().cumsum(0).sub_(1)  # what stands after a text's end is another text's, and unseen
-            tensor = tensor.index_select(0, place)
-        return tensor.unflatten(0, (-1, longest)).transpose(1, 2).flatten(0, 1)
+        """(tokens, heads, width) → (texts, heads, longest, width)."""
+        if rows is not None:
+            tensor = tensor.index_select(0, rows.sources)
+        return tensor.unflatten(0, (-1, longest)).transpose(1, 2)
 
+    batch = batched(query), batched(key), batched(value)
+    if window is not None and longest > BLOCKED_FROM * window:
+        mixed = _in_blocks(*batch, dropout, window)
+    elif window is not None and longest <= window + 1:
+        mixed = _attended(*batch, rows, dropout, None, None)
+    else:
+        mixed = _attended(*batch, rows, dropout, bias, window)
+    mixed = mixed.transpose(1, 2).flatten(0, 1)  # (texts * longest, heads, width)
+    return mixed if rows is None else mixed.index_select(0, rows.places)
+
+
+def _attended(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    rows: Rows | None,
+    dropout: float,
+    bias: Tensor | None,
+    window: int | None,
+) -> Tensor:
+    """(texts, heads, longest, width) in and out; in a row nothing attends to what stands behind its text."""
+    longest = query.shape[2]
+    mask = None if rows is None else rows.is_token[:, None, None]  # (texts, 1, 1, longest)
+    if window is not None:
+        places = torch.arange(longest, device=query.device)
+        near = (places - places[:, None]).abs() <= window  # (longest, longest)
+        mask = near if mask is None else mask & near
+    if bias is not None:  # with an axis for the texts, or torch leaves its fused kernel: 2.5 times as slow
+        added = bias[None, :, :longest, :longest].to(query.dtype)
+        mask = added if mask is None else added.masked_fill(~mask, -torch.inf)
+    # Without a window: torch has no fused kernel that drops weights on a CPU.
+    is_short = not torch.is_grad_enabled() and longest < FUSED_FROM.get(query.dtype, 0)
+    if query.device.type == "cpu" and window is None and (dropout or is_short):
+        return _by_products(query, key, value, mask, dropout)
+    return F.scaled_dot_product_attention(query, key, value, attn_mask=mask, dropout_p=dropout)
+
+
+def _by_products(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, dropout: float) -> Tensor:
+    """What torch's fused attention computes, by two batched products."""
+    texts, heads, longest, width = query.shape
+    queries, keys, values = (tensor.flatten(0, 1) for tensor in (query, key, value))
     with torch.autocast("cpu", enabled=False):  # it would compute the softmax in float32 and convert to and fro
-        unseen = query.new_zeros(len(lengths), 1, 1, longest)
-        if not is_level:
-            unseen = unseen.masked_fill(~real[:, None, None], -torch.inf)
-        if bias is not None:
-            unseen = unseen + bias[:, :longest, :longest].to(query.dtype)
-        unseen = unseen.expand(-1, heads, longest, -1).flatten(0, 1)
-        scores = torch.baddbmm(unseen, batched(query), batched(key).transpose(1, 2), alpha=width**-0.5)
-        mixed = torch.bmm(dropped(scores.softmax(-1), dropout), batched(value))  # (texts * heads, longest, width)
-        mixed = mixed.unflatten(0, (-1, heads)).transpose(1, 2).flatten(0, 1)  # (texts * longest, heads, width)
-        return mixed if is_level else mixed[real.flatten()]
+        if mask is None:
+            added, beta = query.new_empty(1, 1, 1), 0
+        else:
+            if mask.dtype == torch.bool:
+                mask = query.new_zeros(()).masked_fill(~mask, -torch.inf)
+            added, beta = mask.expand(texts, heads, longest, longest).flatten(0, 1), 1
+        scores = torch.baddbmm(added, queries, keys.transpose(1, 2), beta=beta, alpha=width**-0.5)
+        weights = scores.softmax(-1)
+        mixed = torch.bmm(dropped(weights, dropout) if dropout else weights, values)  # (texts * heads, longest, width)
+    return mixed.unflatten(0, (texts, heads))
 
 
 def _in_blocks(query: Tensor, key: Tensor, value: Tensor, dropout: float, window: int) -> Tensor:

@@ -48,7 +48,7 @@ class BertEmbeddings(nn.Module):
         # RoBERTa counts the tokens that are no padding, and a text may hold the padding token spelt out.
         real = tokens.ids != self.padding_id
         counts = F.pad(real.cumsum(0), (1, 0))  # (tokens + 1,)
-        before_text = torch.repeat_interleave(counts[tokens.offsets[:-1]], tokens.lengths)
+        before_text = tokens.of_each_token(counts[tokens.offsets[:-1]])
         return torch.where(real, counts[1:] - before_text + self.padding_id, self.padding_id)
 
 
@@ -76,7 +76,7 @@ class BertLayer(nn.Module):
         """
         query, key, value = self.qkv(hidden).unflatten(1, (3, self.heads, -1)).unbind(1)  # (tokens, heads, width)
         dropout = self.attention_dropout if self.training else 0.0
-        mixed = packed_attention(query, key, value, tokens.offsets, tokens.max_length, dropout, bias)
+        mixed = packed_attention(query, key, value, tokens, dropout, bias)
         hidden = self.attention_norm(hidden + self.attention_out_dropout(self.attention_out(mixed.flatten(1))))
         return self.output_norm(hidden + self.dropout(self.contract(self.activation(self.expand(hidden)))))
 

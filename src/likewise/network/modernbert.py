@@ -53,7 +53,7 @@ class ModernBertLayer(nn.Module):
         query, key, value = self.qkv(self.attention_norm(hidden)).unflatten(1, (3, self.heads, -1)).unbind(1)
         query, key = rotate(query, turn), rotate(key, turn)  # (tokens, heads, width)
         dropout = self.attention_dropout if self.training else 0.0
-        mixed = packed_attention(query, key, value, tokens.offsets, tokens.max_length, dropout, window=window)
+        mixed = packed_attention(query, key, value, tokens, dropout, window=window)
         hidden = hidden + self.attention_out_dropout(self.attention_out(mixed.flatten(1)))
         inner, gate = self.expand(self.feed_forward_norm(hidden)).chunk(2, dim=1)  # each (tokens, intermediate)
         return hidden + self.contract(self.dropout(self.activation(inner) * gate))

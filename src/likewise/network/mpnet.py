@@ -8,6 +8,7 @@ from likewise.checkpoint.distance_buckets import distance_buckets
 from likewise.checkpoint.encoder_settings import BertSettings
 from likewise.network.bert import BertEncoder
 from likewise.network.encoder import table
+from likewise.network.packed import on_device
 
 
 class MPNetEncoder(BertEncoder):
@@ -21,6 +22,6 @@ class MPNetEncoder(BertEncoder):
         """What is added to the attention's scores, (heads, length, length)."""
         device = self.relative_bias.weight.device
         buckets = distance_buckets(np.arange(1 - length, length), self.settings.relative_buckets)
-        by_distance: Tensor = self.relative_bias(torch.from_numpy(buckets).to(device))  # (2 * length - 1, heads)
+        by_distance: Tensor = self.relative_bias(on_device(buckets, device))  # (2 * length - 1, heads)
         places = torch.arange(length, device=device)
         return by_distance[places[None] - places[:, None] + length - 1].permute(2, 0, 1)

@@ -58,7 +58,7 @@ class NomicBertLayer(nn.Module):
         query, key, value = self.qkv(hidden).unflatten(1, (3, self.heads, -1)).unbind(1)  # (tokens, heads, width)
         dropout = self.attention_dropout if self.training else 0.0
         turned = rotate(query, turn), rotate(key, turn)
-        mixed = packed_attention(*turned, value, tokens.offsets, tokens.max_length, dropout)
+        mixed = packed_attention(*turned, value, tokens, dropout)
         hidden = self.attention_norm(hidden + self.dropout(self.attention_out(mixed.flatten(1))))
         inner = self.expand(hidden) * self.activation(self.gate(hidden))  # (tokens, intermediate)
         return self.output_norm(hidden + self.dropout(self.contract(inner)))

@@ -62,7 +62,7 @@ def maximum(hidden: Tensor, tokens: PackedTokens, skipped: Tensor | None) -> Ten
     """The largest value of each dimension among a text's tokens."""
     if skipped is not None:
         hidden = hidden.masked_fill((tokens.places() < skipped[tokens.text_of_token()])[:, None], -torch.inf)
-    return torch.segment_reduce(hidden, "max", lengths=tokens.lengths.long(), axis=0)
+    return torch.segment_reduce(hidden, "max", lengths=tokens.lengths.long(), axis=0, unsafe=True)
 
 
 POOLINGS: dict[str, Callable[[Tensor, PackedTokens, Tensor | None], Tensor]] = {
@@ -76,13 +76,14 @@ POOLINGS: dict[str, Callable[[Tensor, PackedTokens, Tensor | None], Tensor]] = {
 
 
 def _total(values: Tensor, tokens: PackedTokens, skipped: Tensor | None) -> Tensor:
+    # Here and above, unsafe: else torch looks at the lengths first, and waits for a GPU to finish all it was given.
     if skipped is not None:
         values = values.masked_fill((tokens.places() < skipped[tokens.text_of_token()])[:, None], 0)
-    return torch.segment_reduce(values, "sum", lengths=tokens.lengths.long(), axis=0)
+    return torch.segment_reduce(values, "sum", lengths=tokens.lengths.long(), axis=0, unsafe=True)
 
 
 def _counted(tokens: PackedTokens, skipped: Tensor | None) -> Tensor:
     if tokens.weights is not None:
-        sums = torch.segment_reduce(tokens.weights, "sum", lengths=tokens.lengths.long(), axis=0)
+        sums = torch.segment_reduce(tokens.weights, "sum", lengths=tokens.lengths.long(), axis=0, unsafe=True)
         return sums.clamp(min=1e-9)
     return (tokens.lengths if skipped is None else tokens.lengths - skipped).float()

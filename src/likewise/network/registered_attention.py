@@ -1,15 +1,15 @@
 """Attention over packed texts, in the form in which Transformers takes attention functions of others."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-NAME = "likewise_packed"  # what it is called in Transformers' registry
+from likewise.network import varlen
+from likewise.network.packed import Runs
 
-Runs = Sequence[tuple[int, int]]  # (texts, tokens of each) for each run of neighbouring texts of one length
+NAME = "likewise_packed"  # what it is called in Transformers' registry
 
 
 def attention_by_text(
@@ -20,6 +20,7 @@ def attention_by_text(
     attention_mask: None,
     *,
     packed_runs: Runs,
+    packed_offsets: Tensor,
     scaling: float | None = None,
     dropout: float = 0.0,
     sliding_window: int | None = None,
@@ -33,6 +34,12 @@ def attention_by_text(
     """
     settings: Any = module.config
     causal = bool(getattr(module, "is_causal", True)) and getattr(settings, "is_causal", None) is not False
+    if softcap is None and not dropout and varlen.computes(query[0].transpose(0, 1)):
+        reach = None if sliding_window is None else sliding_window - 1
+        q, k, v = (tensor[0].transpose(0, 1) for tensor in (query, key, value))  # each (tokens, heads, width)
+        longest = max(length for _, length in packed_runs)
+        after = 0 if causal else reach
+        return varlen.attention(q, k, v, packed_offsets, longest, reach, after, scaling)[None], None
     mixed, start = [], 0
     for texts, length in packed_runs:
         run = slice(start, start + texts * length)

@@ -19,7 +19,7 @@ class CNN(nn.Module):
 
     def forward(self, hidden: Tensor, tokens: PackedTokens) -> Tensor:
         """(tokens, width) → (tokens, kernels * channels)."""
-        texts = [text.T[None] for text in hidden.split(tokens.lengths.tolist()) if len(text)]  # each (1, width, length)
+        texts = [text.T[None] for text in _by_text(hidden, tokens)]  # each (1, width, length)
         mixed = [torch.cat([convolve(text) for convolve in self.convs], dim=1)[0].T for text in texts]
         return torch.cat(mixed) if mixed else hidden.new_zeros(0, self.width)
 
@@ -33,7 +33,7 @@ class LSTM(nn.Module):
 
     def forward(self, hidden: Tensor, tokens: PackedTokens) -> Tensor:
         """(tokens, width) → (tokens, directions * hidden)."""
-        texts = [text for text in hidden.split(tokens.lengths.tolist()) if len(text)]
+        texts = _by_text(hidden, tokens)
         if not texts:
             return hidden.new_zeros(0, self.encoder.hidden_size * (1 + self.encoder.bidirectional))
         states, _ = self.encoder(pack_sequence(texts, enforce_sorted=False))
@@ -52,3 +52,8 @@ class WeightedLayerPooling(nn.Module):
         """(layers + 1) times (tokens, hidden) → (tokens, hidden)."""
         chosen = torch.stack(list(states[self.first_layer :]))  # (layers, tokens, hidden)
         return torch.einsum("l,lth->th", self.layer_weights, chosen) / self.layer_weights.sum()
+
+
+def _by_text(hidden: Tensor, tokens: PackedTokens) -> list[Tensor]:
+    """(tokens, width) → (length, width) for each text that has tokens."""
+    return list(hidden.split([length for texts, length in tokens.runs for _ in range(texts) if length]))

@@ -27,8 +27,9 @@ from likewise.checkpoint.classification import is_classifier
 from likewise.checkpoint.other_settings import OtherSettings
 from likewise.checkpoint.values import about, shortened
 from likewise.extras import extra
-from likewise.network.packed import PackedTokens
-from likewise.network.registered_attention import NAME, Runs, attention_by_text
+from likewise.network.packed import PackedTokens, Runs, on_device, rows_of
+from likewise.network.registered_attention import NAME, attention_by_text
+from likewise.tokens import offsets_of
 
 logger = logging.getLogger(__name__)
 
@@ -77,8 +78,10 @@ SIZES = re.compile("(size|dim|width|inner|ff|d_model|embd)$")  # … and those t
 _ALONE = RLock()
 
 
-ONE_TOKEN = PackedTokens(torch.tensor([1], dtype=torch.int32), torch.tensor([0, 1], dtype=torch.int32), 1)
-NOTHING = PackedTokens(torch.empty(0, dtype=torch.int32), torch.zeros(2, dtype=torch.int32), 0)  # one text, empty
+ONE_TOKEN = PackedTokens(torch.tensor([1], dtype=torch.int32), torch.tensor([0, 1], dtype=torch.int32), [(1, 1)])
+NOTHING = PackedTokens(
+    torch.empty(0, dtype=torch.int32), torch.zeros(2, dtype=torch.int32), [(1, 0)]
+)  # one text, empty
 
 
 class TransformersEncoder(nn.Module):
@@ -110,27 +113,28 @@ class TransformersEncoder(nn.Module):
     def _states(self, tokens: PackedTokens, all_layers: bool) -> list[Tensor]:
         if not len(tokens.ids):  # its shapes are those of any text
             one = torch.full((1,), self.settings.padding_id, dtype=torch.int32, device=tokens.ids.device)
-            text = PackedTokens(one, torch.tensor([0, 1], dtype=torch.int32, device=one.device), 1)
+            text = PackedTokens(one, torch.tensor([0, 1], dtype=torch.int32, device=one.device), [(1, 1)])
             return [states[:0] for states in self._states(text, all_layers)]
         runs = runs_of(tokens)
         if self.backbone.config._attn_implementation == NAME:
             return self._packed(tokens, runs, all_layers)
         most_padding = MOST_PADDING if self.settings.model_type in PADDED else 0
         states = [
-            [states[mask] for states in self._computed(inputs, all_layers)]
-            for inputs, mask in self._rows(tokens, runs, most_padding)
+            [states.flatten(0, 1)[places] for states in self._computed(inputs, all_layers)]
+            for inputs, places in self._rows(tokens, runs, most_padding)
         ]
         return [torch.cat(layer) for layer in zip(*states, strict=True)]
 
     def _packed(self, tokens: PackedTokens, runs: Runs, all_layers: bool) -> list[Tensor]:
         """All texts as one row, which the attention alone takes apart."""
         inputs = {"input_ids": tokens.ids.long()[None], "position_ids": tokens.places().long()[None]}
-        return [states[0] for states in self._computed(inputs | {"packed_runs": runs}, all_layers)]
+        packed = {"packed_runs": runs, "packed_offsets": tokens.offsets}
+        return [states[0] for states in self._computed(inputs | packed, all_layers)]
 
     def _rows(
         self, tokens: PackedTokens, runs: Runs, most_padding: float
     ) -> Iterator[tuple[dict[str, Tensor], Tensor]]:
-        """Batches with each text as a row: what Transformers is given, and which places hold tokens, (texts, longest).
+        """Batches with each text as a row: what Transformers is given, and the place of each token in them.
 
         Padding adds at most ``most_padding`` of a batch's tokens.
         """
@@ -143,19 +147,20 @@ class TransformersEncoder(nn.Module):
 
     def _padded(self, ids: Tensor, segments: Tensor | None, runs: Runs) -> tuple[dict[str, Tensor], Tensor]:
         """``ids`` and ``segments`` (tokens,)."""
-        lengths = torch.tensor([length for texts, length in runs for _ in range(texts)], device=ids.device)
+        lengths = np.array([length for texts, length in runs for _ in range(texts)], dtype=np.int32)
+        rows = rows_of(on_device(offsets_of(lengths), ids.device), int(lengths.max()), len(ids))
         # A mask of ones too: without one, some architectures take each padding token spelt out in a text for padding.
-        mask = torch.arange(int(max(length for _, length in runs)), device=ids.device) < lengths[:, None]
+        mask = rows.is_token
 
         def padded(values: Tensor, filler: int) -> Tensor:  # (tokens,) → (texts, longest)
-            return torch.full(mask.shape, filler, device=ids.device).masked_scatter(mask, values.long())
+            return values.long()[rows.sources].view(mask.shape).masked_fill(~mask, filler)
 
         inputs = {"input_ids": padded(ids, self.settings.padding_id)}
         if "attention_mask" in self.accepted:
             inputs["attention_mask"] = mask.long()
         if segments is not None and "token_type_ids" in self.accepted:
             inputs["token_type_ids"] = padded(segments, 0)
-        return inputs, mask
+        return inputs, rows.places
 
     def _computed(self, inputs: dict[str, Any], all_layers: bool) -> list[Tensor]:
         outputs = self._outputs(inputs, output_hidden_states=all_layers)
@@ -174,9 +179,8 @@ class TransformersEncoder(nn.Module):
         """(tokens,): XLNet's tokenizer puts the last token of each text, <cls>, into a segment of its own, 2."""
         if tokens.segments is not None or self.settings.model_type != "xlnet":
             return tokens.segments
-        segments = torch.zeros_like(tokens.ids)
-        segments[tokens.offsets[1:][tokens.lengths > 0] - 1] = 2
-        return segments
+        is_last = tokens.places() == tokens.of_each_token(tokens.lengths) - 1
+        return is_last.to(tokens.ids.dtype) * 2
 
 
 class TransformersClassifier(TransformersEncoder):
@@ -191,8 +195,7 @@ class TransformersClassifier(TransformersEncoder):
 
 def runs_of(tokens: PackedTokens) -> Runs:
     """How many neighbouring texts are of one length, and which; without texts that have no tokens."""
-    lengths, counts = torch.unique_consecutive(tokens.lengths, return_counts=True)
-    return [(texts, n) for n, texts in zip(lengths.tolist(), counts.tolist(), strict=True) if n]
+    return [(texts, length) for texts, length in tokens.runs if length]
 
 
 def batches(runs: Runs, most_padding: float) -> Iterator[Runs]:
