@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -23,10 +23,11 @@ from likewise.arguments import (
 )
 from likewise.checkpoint.model_settings import ModelSettings
 from likewise.encoding.cache import EmbeddingCache, check_cache
-from likewise.encoding.embed import LONG_TEXTS, Batching, embed, embed_tokens
+from likewise.encoding.embed import LONG_TEXTS, Batching
 from likewise.encoding.late_chunking import Chunks, embed_chunks
-from likewise.encoding.report import EncodingReport, empty_report
+from likewise.encoding.report import Tally
 from likewise.encoding.streams import WINDOW, stream
+from likewise.encoding.work import Work, computer
 from likewise.engine.live import LiveModel
 from likewise.extras import extra
 from likewise.model import Model
@@ -48,9 +49,6 @@ QUERY_PROMPTS = ("query",)
 DOCUMENT_PROMPTS = ("document", "passage", "corpus")  # what encode_document looks for, in this order
 
 
-Compute = Callable[[Sequence[str], "Work"], tuple[Any, EncodingReport]]
-
-
 @dataclass(frozen=True)
 class Given:
     """What a call is to embed, and by which way."""
@@ -60,18 +58,6 @@ class Given:
     prompt: str | None
     route: str
     chain: models.Chain
-
-
-@dataclass(frozen=True)
-class Work:
-    """What decides the vectors of texts, and how they are computed."""
-
-    route: str
-    prompt: str | None
-    batching: Batching
-    of_tokens: bool  # one vector for each token, not for each text
-    deterministic: bool  # the same bits, whatever is computed together
-    long_texts: str
 
 
 class EmbeddingModel(Model):
@@ -130,10 +116,10 @@ class EmbeddingModel(Model):
         prompt called ``prompt_name``, is put before each text. ``task`` chooses the route of a model that has a
         Router; texts may then also come as ``{task: text}``.
 
-        A text of more than ``max_seq_length`` tokens loses its end, which is logged as a warning with counts.
+        A text of more than ``max_seq_length`` tokens loses its end; a warning with counts is logged, once a call.
         ``long_texts="chunk"`` cuts it into chunks instead, at sentence borders where it can and with some overlap, and
         gives the mean of their vectors, weighted by their tokens; "error" refuses it. ``return_report=True`` gives
-        the vectors and an ``EncodingReport`` of the tokens of each text.
+        the vectors and, instead of the warning, an ``EncodingReport`` of the tokens of each text.
 
         ``cache`` keeps what is computed, and what is in it is not computed again.
 
@@ -166,14 +152,9 @@ class EmbeddingModel(Model):
         batching = self._batching(token_budget, batch_size, show_progress_bar)
         work = Work(given.route, given.prompt, batching, of_tokens, deterministic, long_texts)
         with self._workers(pool, device) if in_processes else nullcontext() as workers:
-            compute: Compute = self._computed
-            if workers is not None:
-                compute = partial(self._computed_by, workers, chunk_size)
-            if cache is not None:
-                compute = partial(self._cached, cache, compute)
-            computed, report = compute(given.texts, work)
-        if len(report.cut):
-            logger.warning('%s; long_texts="chunk" reads all of them, and return_report=True tells which', report)
+            computed, report = computer(self, workers, chunk_size, cache)(given.texts, work)
+        if not return_report:
+            _tell(Tally(report))
         result: Any = computed if of_tokens else np.empty(0, dtype=np.float32)
         if given.texts and not of_tokens:
             result = _finished(computed, truncate_dim, normalize_embeddings, given.chain.is_normalized)
@@ -213,7 +194,17 @@ class EmbeddingModel(Model):
             raise ValueError("a stream yields vectors and no report; leave return_report out")
         arguments = {"show_progress_bar": False} | arguments  # the end of a stream is not known
         self.encode([], **arguments)  # what is wrong with the arguments is said here, not at the first vector
-        return stream(lambda texts: self.encode(texts, **arguments), each_of(inputs), window)
+
+        items = each_of(inputs)
+
+        def encoded() -> Generator[Any, None, None]:
+            tally = Tally()
+            try:
+                yield from stream(tally.of(partial(self.encode, **arguments)), items, window)
+            finally:
+                _tell(tally)
+
+        return encoded()
 
     def encode_chunks(
         self,
@@ -338,47 +329,6 @@ class EmbeddingModel(Model):
         is_asked = logger.isEnabledFor(logging.INFO) if shows_progress is None else shows_progress
         return Batching(token_budget, batch_size, is_asked)
 
-    def _computed(self, texts: Sequence[str], work: Work) -> tuple[Any, EncodingReport]:
-        """What the engine makes of ``texts``, as a float32 array or, of tokens, a list of them."""
-        chain, engine = self._live.routes.chains[work.route], self._live.engine(work.route)
-        engine = engine.deterministic() if work.deterministic else engine
-        compute: Callable[..., tuple[Any, EncodingReport]] = embed_tokens if work.of_tokens else embed
-        return compute(chain, engine, texts, work.prompt, work.batching, work.long_texts)
-
-    def _computed_by(
-        self, workers: ProcessPool, chunk_size: int | None, texts: Sequence[str], work: Work
-    ) -> tuple[Any, EncodingReport]:
-        """The same, made by processes."""
-        chain, count = self._live.routes.chains[work.route], len(texts)
-        computed: Any = [None] * count if work.of_tokens else np.empty((count, chain.dimension), dtype=np.float32)
-        report = empty_report(chain.source.max_seq_length, count)
-        settings = {"work": replace(work, batching=replace(work.batching, shows_progress=False))}
-        progress = work.batching.description if work.batching.shows_progress else None
-        for place, (part, told) in workers.computed(EmbeddingModel._computed, texts, settings, chunk_size, progress):
-            computed[place], report.tokens[place], report.read[place] = part, told.tokens, told.read
-        return computed, report
-
-    def _cached(
-        self, cache: EmbeddingCache, compute: Compute, texts: Sequence[str], work: Work
-    ) -> tuple[Any, EncodingReport]:
-        """The same; what ``cache`` has is read, and neither an engine nor a tokenizer is needed for it."""
-        chain = self._live.routes.chains[work.route]
-        is_whole = work.long_texts == "chunk"
-        own = (self.fingerprint, self._live.rounding(work.route), work.route, work.prompt or "", is_whole)
-        quiet = replace(work, batching=replace(work.batching, shows_progress=False))
-
-        def missing(some: Sequence[str]) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
-            vectors, report = compute(some, quiet)
-            return vectors, report.tokens
-
-        shows_progress = work.batching.shows_progress
-        vectors, tokens = cache.vectors(repr(own), texts, chain.dimension, missing, shows_progress)
-        limit = chain.source.max_seq_length
-        report = EncodingReport(limit, tokens, tokens if is_whole else np.minimum(tokens, limit).astype(np.int32))
-        if work.long_texts == "error":
-            report.check()
-        return vectors, report
-
     def _encode_as(
         self,
         task: str,
@@ -392,6 +342,11 @@ class EmbeddingModel(Model):
             # The empty prompt keeps the default one away: that is meant for texts which are neither.
             prompt = next((self.prompts[name] for name in names if self.prompts.get(name)), "")
         return self.encode(inputs, prompt_name, prompt, **({"task": task} | arguments))
+
+
+def _tell(tally: Tally) -> None:
+    if tally.cut:
+        logger.warning('%s; long_texts="chunk" reads all of them, and return_report=True tells which', tally)
 
 
 def _tensor(vectors: NDArray[Any], device: torch.device | str) -> torch.Tensor:

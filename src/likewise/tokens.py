@@ -60,6 +60,24 @@ class LoneSurrogate(ValueError):  # noqa: N818, it says what is the matter
         return LoneSurrogate, (self.position, self.text)  # by default it would be made again of its message
 
 
+class TooLong(ValueError):  # noqa: N818, it says what is the matter
+    """A text has more tokens than the model reads, and nothing of it may be lost."""
+
+    def __init__(self, position: int, tokens: int, limit: float):
+        super().__init__(
+            f"text {position} has {tokens:,} tokens, and the model reads {limit:,}; cut it, or give "
+            'long_texts="chunk" to embed it in chunks or "truncate" to leave the rest out'
+        )
+        self.position, self.tokens, self.limit = position, tokens, limit
+
+    def at(self, position: int) -> TooLong:
+        """The same for a text that is at another position among more texts."""
+        return TooLong(position, self.tokens, self.limit)
+
+    def __reduce__(self) -> tuple[type[TooLong], tuple[int, int, float]]:
+        return TooLong, (self.position, self.tokens, self.limit)  # by default it would be made again of its message
+
+
 @dataclass(frozen=True, slots=True)
 class TokenBatch:
     """Several tokenised texts laid end to end, without padding."""

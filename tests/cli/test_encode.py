@@ -67,7 +67,7 @@ def test_parquet_counts_the_lines_of_standard_input(run: Run, models: list[WordC
 def test_every_option_reaches_the_model(run: Run, models: list[WordCounts]) -> None:
     run("encode", "notes.txt", "-o", "vectors.npy", "--model", "counts", "--dtype", "float32", "--device", "cuda:1",
         "--prompt-name", "query", "--normalize", "--truncate-dim", 3, "--token-budget", 99,
-        "--precision", "int8")  # fmt: skip
+        "--long-texts", "error", "--precision", "int8")  # fmt: skip
     (model,) = models
     assert (model.name, model.settings) == ("counts", {"dtype": "float32", "device": "cuda:1"})
     assert model.calls == [
@@ -80,6 +80,7 @@ def test_every_option_reaches_the_model(run: Run, models: list[WordCounts]) -> N
                 "normalize_embeddings": True,
                 "truncate_dim": 3,
                 "token_budget": 99,
+                "long_texts": "error",
                 "cache": None,
             },
         )
@@ -96,6 +97,18 @@ def test_a_cache_is_opened_where_it_is_asked_for(run: Run, models: list[WordCoun
     finished = run("encode", "notes.txt", "-o", "vectors.npy", "--cache", "table.csv")
     assert (finished.code, finished.out) == (1, "")
     assert "table.csv is damaged or no cache of vectors" in finished.err
+
+
+def test_what_was_cut_is_told_once_for_all_parts(
+    folder: Path, run: Run, models: list[WordCounts], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parts, "TEXTS_PER_PART", 2)
+    (folder / "long.txt").write_text("tea\n" + "a late train of tea\n" * 4, encoding="utf-8")
+    finished = run("encode", "long.txt", "-o", "vectors.npy")
+    assert len(models[0].calls) == 3
+    told = "4 of 5 texts have more than 3 tokens and were cut; 8 tokens, 38.1%, were lost; --long-texts chunk reads all"
+    assert finished.err.count(told) == finished.err.count("were cut") == 1
+    assert run("encode", "long.txt", "-o", "vectors.npy", "--long-texts", "some").code == 2
 
 
 @pytest.mark.usefixtures("folder")
@@ -354,7 +367,7 @@ def test_a_folder_of_parquet_files_is_encoded_by_ray(run: Run, models: list[Word
     assert parquet.read_table("out/notes-00001.parquet")["vector"].to_pylist() == [BOTH]
     _, worker = models
     assert worker.settings == {"device": "cuda", "dtype": "auto", "threads": 3}
-    assert worker.calls[0][2] == {"show_progress_bar": False, "normalize_embeddings": True}
+    assert worker.calls[0][2] == {"show_progress_bar": False, "normalize_embeddings": True, "long_texts": "truncate"}
     assert run("encode", *arguments, *on_ray).out == "3 vectors in 2 files in out\n"
     assert len(models) == 3  # nothing was left to do
     refused = run("encode", *arguments, "--truncate-dim", 2, *on_ray)

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from likewise.encoding.report import EncodingReport
 from likewise.similarity import cos_sim
 
 
@@ -14,6 +15,7 @@ class WordCounts:
     """In place of a model: the vector of a text says how often it holds each word of a small vocabulary."""
 
     VOCABULARY = ("kettle", "tea", "train", "late")
+    LIMIT = 3  # words; it does read those behind, but says that it does not
     made: list["WordCounts"]
 
     similarity_fn_name = "cosine"
@@ -44,5 +46,8 @@ class WordCounts:
     def _encode(self, method: str, texts: Iterable[str], settings: dict[str, object]) -> Any:
         texts = list(texts)
         self.calls.append((method, texts, settings))
+        told = settings.pop("return_report", False)
         words = [re.findall(r"\w+", text.lower()) for text in texts]
-        return np.array([[text.count(word) for word in self.VOCABULARY] for text in words], dtype=np.float32)
+        vectors = np.array([[text.count(word) for word in self.VOCABULARY] for text in words], dtype=np.float32)
+        lengths = np.array([len(text) for text in words], dtype=np.int32)
+        return (vectors, EncodingReport(self.LIMIT, lengths, np.minimum(lengths, self.LIMIT))) if told else vectors

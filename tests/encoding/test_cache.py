@@ -508,11 +508,12 @@ def test_the_report_is_there_for_texts_that_are_only_read(tmp_path: Path, caplog
     with EmbeddingCache(tmp_path / "vectors.db") as cache:
         for _ in range(2):
             caplog.clear()
+            model.encode(texts, cache=cache)
+            assert len(caplog.records) == 1
             vectors, report = model.encode(texts, return_report=True, cache=cache)
             np.testing.assert_array_equal(vectors, expected)
             np.testing.assert_array_equal(report.tokens, plain.tokens)
             np.testing.assert_array_equal(report.read, plain.read)
-            assert len(caplog.records) == 1
             with pytest.raises(ValueError, match="text 1 has 102 tokens, and the model reads 80"):
                 model.encode(texts, long_texts="error", cache=cache)
         for _ in range(2):

@@ -140,14 +140,28 @@ def test_the_prompt_stands_before_every_chunk(folder: Path) -> None:
 
 def test_what_was_cut_is_logged_once_and_reported(model: SentenceTransformer, caplog: pytest.LogCaptureFixture) -> None:
     texts = ["tea", "rain " * 100, "a " * 79, "water " * 78]
-    vectors, report = model.encode(texts, return_report=True)
+    expected = model.encode(texts)
     assert len(caplog.records) == 1
     assert "2 of 4 texts have more than 80 tokens and were cut; 23 tokens" in caplog.text
+    vectors, report = model.encode(texts, return_report=True)
+    assert len(caplog.records) == 1  # the report tells it
+    assert str(report) in caplog.text
     np.testing.assert_array_equal(report.tokens, [3, 102, 81, 80])
     np.testing.assert_array_equal(report.read, [3, 80, 80, 80])
     np.testing.assert_array_equal(report.lost, [0, 22, 1, 0])
     np.testing.assert_array_equal(report.cut, [1, 2])
-    np.testing.assert_array_equal(vectors, model.encode(texts))
+    np.testing.assert_array_equal(vectors, expected)
+
+
+def test_of_a_stream_what_was_cut_is_logged_once(model: SentenceTransformer, caplog: pytest.LogCaptureFixture) -> None:
+    texts = ["tea", "rain " * 100, "a " * 79, "water " * 78]
+    list(model.encode_stream(texts * 5, window=3))
+    assert len(caplog.records) == 1
+    assert "10 of 20 texts have more than 80 tokens and were cut; 115 tokens" in caplog.text
+    stream = model.encode_stream(["tea"] * 5 + texts, window=3, long_texts="error")
+    assert [next(stream).shape for _ in range(6)] == [(DIMENSION,)] * 6
+    with pytest.raises(ValueError, match="text 6 has 102 tokens"):
+        next(stream)
 
 
 @pytest.mark.parametrize("arguments", [{"long_texts": "chunk"}, {}])
@@ -156,8 +170,9 @@ def test_nothing_is_logged_where_nothing_is_lost(
 ) -> None:
     caplog.set_level(logging.WARNING)
     texts = [LONG, "tea"] if arguments else ["tea", "rain"]
-    _, report = model.encode(texts, return_report=True, **arguments)
+    model.encode(texts, **arguments)
     assert not caplog.records
+    _, report = model.encode(texts, return_report=True, **arguments)
     assert not len(report.cut)
 
 

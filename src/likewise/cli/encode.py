@@ -44,6 +44,13 @@ def encode(
     truncate_dim: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="Keep only the first N dimensions.")
     ] = None,
+    long_texts: Annotated[
+        str,
+        typer.Option(
+            metavar="WHAT",
+            help="What becomes of texts that the model cannot read at once: truncate, chunk (read in parts) or error.",
+        ),
+    ] = "truncate",
     precision: Annotated[
         str, typer.Option(metavar="TYPE", help="Write numbers of float32, int8 or uint8, or bits: binary or ubinary.")
     ] = "float32",
@@ -83,6 +90,7 @@ def encode(
 
     Example: likewise encode reviews.csv --column review -o vectors.parquet
     """
+    from likewise.encoding.embed import LONG_TEXTS
     from likewise.quantize import check_precision
     from likewise.vector_files import check_vector_suffix
 
@@ -91,6 +99,7 @@ def encode(
         "normalize_embeddings": normalize,
         "truncate_dim": truncate_dim,
         "token_budget": token_budget,
+        "long_texts": long_texts,
     }
     arguments = {name: value for name, value in arguments.items() if value is not None}
     if ray:
@@ -115,6 +124,8 @@ def encode(
         check_precision(precision)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--precision") from error
+    if long_texts not in LONG_TEXTS:
+        raise typer.BadParameter(f"use one of {', '.join(LONG_TEXTS)}", param_hint="--long-texts")
     _check_writable(path)
     with _counted(files, column, path.parent) as found:
         # Here: neither --help nor a mistake must wait for torch.
@@ -149,24 +160,30 @@ def _encode(
 ) -> tuple[int, int]:
     from likewise.encoding.job_record import computed_by, job_of
     from likewise.encoding.parts import encode_in_parts, parts_folder
+    from likewise.encoding.report import Tally
     from likewise.encoding.text_files import placed_texts
     from likewise.progress import one_bar
 
     job = job_of(model, arguments) | computed_by(model)
     job |= {"column": column} | {f"input {number}": asdict(file) for number, file in enumerate(files, start=1)}
+    tally = Tally()
+    encode = tally.of(partial(model.encode, show_progress_bar=True, cache=cache, **arguments))
     with one_bar(sum(file.texts for file in files), sum(file.characters for file in files)) as bar:
         try:
-            return encode_in_parts(
+            done = encode_in_parts(
                 output,
                 job,
                 placed_texts(files, column),
-                lambda texts: model.encode(texts, show_progress_bar=True, cache=cache, **arguments),
+                encode,
                 lambda placed: bar.skip(len(placed), sum(len(text.text) for text in placed)),
                 precision,
             )
         except KeyboardInterrupt:
             typer.echo(f"\nlikewise: the same command goes on from the parts in {parts_folder(output)}", err=True)
             raise
+    if tally.cut:
+        typer.echo(f"{tally}; --long-texts chunk reads all of them", err=True)
+    return done
 
 
 def _encode_on_ray(

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from likewise.encoding.worker import Answer, Chunk, Loading
 from likewise.engine.processor import available_cores, has_torch, may_have_gpu
 from likewise.progress import with_progress
-from likewise.tokens import LoneSurrogate
+from likewise.tokens import LoneSurrogate, TooLong
 
 LEAST_IN_CHUNK = 32  # texts or pairs: fewer are answered faster than they are handed over, on a GPU above all
 MOST_IN_CHUNK = 5000
@@ -282,8 +282,8 @@ def _answer(future: Future[Answer], start: int) -> Answer:
     """The answer to the chunk that begins at ``start``; an error that names a text names its place among all."""
     try:
         return future.result()
-    except LoneSurrogate as error:
-        raise LoneSurrogate(start + error.position, error.text) from error.__cause__
+    except (LoneSurrogate, TooLong) as error:
+        raise error.at(start + error.position) from error.__cause__
 
 
 def _signal_name(number: int) -> str:

@@ -1,9 +1,16 @@
 """What became of the texts of a call: how many tokens each has, and how many of them the model has read."""
 
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from likewise.tokens import TooLong
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,20 +35,48 @@ class EncodingReport:
         """Refuse texts that were cut.
 
         Raises:
-            ValueError: There is one.
+            TooLong: There is one.
         """
         if len(self.cut):
             place = int(self.cut[0])
-            raise ValueError(
-                f"text {place} has {self.tokens[place]:,} tokens, and the model reads {self.max_seq_length:,}; cut it, "
-                'or give long_texts="chunk" to embed it in chunks or "truncate" to leave the rest out'
-            )
+            raise TooLong(place, int(self.tokens[place]), self.max_seq_length)
 
     def __str__(self) -> str:
-        share = self.lost.sum(dtype=np.int64) / max(1, self.tokens.sum(dtype=np.int64))
+        return str(Tally(self))
+
+
+class Tally:
+    """What was cut off, counted over the reports of many calls."""
+
+    def __init__(self, report: EncodingReport | None = None):
+        self.max_seq_length = math.inf
+        self.texts = self.cut = self.tokens = self.lost = 0
+        if report is not None:
+            self.add(report)
+
+    def add(self, report: EncodingReport) -> None:
+        """Count the texts of ``report`` too."""
+        self.max_seq_length = report.max_seq_length
+        self.texts += len(report.tokens)
+        self.cut += len(report.cut)
+        self.tokens += int(report.tokens.sum(dtype=np.int64))
+        self.lost += int(report.lost.sum(dtype=np.int64))
+
+    def of(self, encode: Callable[..., tuple[Any, EncodingReport]]) -> Callable[[Any], Any]:
+        """``encode``, which can give a report, as a function that gives vectors alone; all reports are counted."""
+
+        def counted(texts: Any) -> Any:
+            vectors, report = encode(texts, return_report=True)
+            self.add(report)
+            return vectors
+
+        return counted
+
+    def __str__(self) -> str:
+        share = self.lost / max(1, self.tokens)
         return (
-            f"{len(self.cut):,} of {len(self.tokens):,} texts have more than {self.max_seq_length:,} tokens and were "
-            f"cut; {self.lost.sum(dtype=np.int64):,} tokens, {share:.1%}, were lost"
+            f"{self.cut:,} of {self.texts:,} texts have more than {self.max_seq_length:,} tokens and were cut; "
+            f"{self.lost:,} tokens, {share:.1%}, were lost"
         )
 
 

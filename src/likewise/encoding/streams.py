@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from likewise.tokens import LoneSurrogate, NoText
+from likewise.tokens import LoneSurrogate, NoText, TooLong
 
 Item = TypeVar("Item")
 
@@ -23,6 +23,7 @@ def stream(encode: Callable[[list[Any]], Any], texts: Iterable[Any], window: int
     Raises:
         NoText: An item is no string; its position is that in the whole stream.
         LoneSurrogate: A text cannot be written as UTF-8; the same.
+        TooLong: A text has more tokens than the model reads, where that is an error; the same.
     """
     start = 0
     for items in windows(texts, window):
@@ -52,7 +53,7 @@ def windows(items: Iterable[Item], count: int) -> Iterator[list[Item]]:
 def _rows(encode: Callable[[list[Any]], Any], texts: list[Any], start: int) -> Iterator[Any]:
     try:
         vectors = encode(texts)
-    except (NoText, LoneSurrogate) as error:
+    except (NoText, LoneSurrogate, TooLong) as error:
         yield from _rows(encode, texts[: error.position], start)
         raise error.at(start + error.position) from None
     for vector in vectors:
