@@ -1,7 +1,7 @@
 """Many texts → their vectors, in the order of the texts."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -70,12 +70,15 @@ def embed(
             elif len(tokens):
                 yield start + computed, tokens
 
-    vectors = _gathered(engine, batches(), sizes, chain.dimension, batching)
-    if long_texts == "chunk" and len(long := report.cut):
-        for some in np.split(long, range(LONG_TOGETHER, len(long), LONG_TOGETHER)):
-            vectors[some] = _embed_in_chunks(chain, engine, [texts[place] for place in some], prompt, batching)
-        report.read[long] = report.tokens[long]
-    return vectors, report
+    def long(vectors: NDArray[np.float32]) -> Iterator[NDArray[np.intp]]:
+        found = report.cut if long_texts == "chunk" else np.empty(0, dtype=np.intp)
+        for some in np.split(found, range(LONG_TOGETHER, len(found), LONG_TOGETHER)):
+            if len(some):
+                vectors[some] = _embed_in_chunks(chain, engine, [texts[place] for place in some], prompt, batching)
+                yield some
+        report.read[found] = report.tokens[found]
+
+    return _gathered(engine, batches(), sizes, chain.dimension, batching, long), report
 
 
 def embed_tokenized(engine: Engine, tokens: TokenBatch, dimension: int, batching: Batching) -> NDArray[np.float32]:
@@ -147,7 +150,7 @@ def _embed_in_chunks(
         spans += [(tokens, span) for span in own]
         counts.append(len(own))
     vectors = embed_tokenized(
-        engine, batch_of(spans, leaves_out(chain, prompt)), chain.dimension, replace(batching, description="Long texts")
+        engine, batch_of(spans, leaves_out(chain, prompt)), chain.dimension, replace(batching, shows_progress=False)
     )
     weights = np.array([last - first for _, (first, last) in spans], dtype=np.float32)
     ends = np.cumsum(counts)
@@ -184,8 +187,12 @@ def _gathered(
     sizes: NDArray[np.integer],
     dimension: int,
     batching: Batching,
+    rest: Callable[[NDArray[np.float32]], Iterable[NDArray[np.intp]]] = lambda _: (),
 ) -> NDArray[np.float32]:
-    """What the engine makes of the batches, each text's in its place, (texts, dimension)."""
+    """What the engine makes of the batches, each text's in its place, (texts, dimension).
+
+    ``rest`` fills in what is in no batch, and tells of which texts it was.
+    """
     vectors = np.empty((len(sizes), dimension), dtype=np.float32)
     asked: deque[NDArray[np.intp]] = deque()  # which texts the engine has been given, and not answered yet
 
@@ -199,6 +206,7 @@ def _gathered(
             chosen = asked.popleft()
             vectors[chosen] = part
             yield chosen
+        yield from rest(vectors)
 
     for _ in _watched(answered(), sizes, batching):
         pass
