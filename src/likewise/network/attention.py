@@ -15,8 +15,8 @@ BLOCKED_FROM = 4  # windows: in longer texts so few tokens are seen that only th
 JOINED_TO = 32  # texts: fewer of equal length are no work for a kernel, and in training there are a dozen kernels
 
 # From this length on torch's fused kernel computes a CPU's inference, below it two batched products and a softmax.
-# In float32 the fused one was as fast or faster at every length from 3 to 512 (Zen 3, torch 2.13: by 0 to 30 % up to
-# 64 tokens, twice as fast at 256); in bfloat16 the products were 1.5 times as fast below 128 tokens (Zen 5).
+# In float32 the products took 1.0 to 1.4 times as long up to 96 tokens, and up to 3 times beyond (Zen 3, torch 2.13;
+# 0.92 times at 12 tokens was their best). In bfloat16 they were 1.5 times as fast below 128 tokens (Zen 5).
 FUSED_FROM = {torch.bfloat16: 128}
 
 
