@@ -43,18 +43,7 @@ def key_of(model: SentenceTransformer, texts: Sequence[str], *settings: object) 
     def add(*values: object) -> None:
         digest.update(repr(values).encode("utf-8", "surrogatepass"))
 
-    add(model.prompts, model.default_prompt_name, model.truncate_dim, model.dtype, settings)
-    router = model.live.routes.router
-    add(router and (sorted(map(repr, router.mappings.items())), router.default_route))
-    for route, chain in model.live.routes.chains.items():
-        add(route)
-        modules: Any = chain.modules  # a bi-encoder's all have files
-        for module in modules:
-            files = module.files(model.live.arrays(module), "legacy")
-            add(files.kind, files.json, files.texts)
-            for name, array in sorted(files.arrays.items()):
-                add(name, array.dtype.str, array.shape)
-                digest.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+    add(model.fingerprint, model.prompts, model.default_prompt_name, model.truncate_dim, model.dtype, settings)
     for text in texts:
         add(text)
     return digest.hexdigest()
