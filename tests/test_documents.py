@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import pyarrow
 import pytest
@@ -76,28 +77,23 @@ def test_every_kind_of_file_becomes_passages(tmp_path: Path) -> None:
     (tmp_path / "e.jsonl").write_text("\n".join(map(json.dumps, rows)))
     days = pyarrow.array([0, 1], pyarrow.date32())
     parquet.write_table(pyarrow.table({"text": ["Six", "Seven"], "day": days}), tmp_path / "f.parquet")
-    found = {
-        (tmp_path / name): [passage for passage in read_documents(tmp_path) if passage.source == str(tmp_path / name)]
-        for name in sorted(path.name for path in tmp_path.iterdir())
-    }
-    expected = [
-        [("The kettle is boiling. And more.", 1, "", 2, {})],
-        [("It is hot.", 2, "Tea", None, {})],
-        [("One long text.", 2, "", None, {"year": "2001"}), ("Two", 6, "", None, {"year": "2003"})],
-        [("Three", 2, "", None, {})],
-        [
-            ("Four", 1, "Of cups", None, {"title": "Of \n cups", "hot": True, "cost": 2.5, "cups": 3}),
-            ("Five", 4, "", None, {"id": "\ufffdx"}),
-        ],
-        [("Six", 1, "", None, {"day": "1970-01-01"}), ("Seven", 2, "", None, {"day": "1970-01-02"})],
+    found = list(read_documents(tmp_path))
+
+    def passage(text: str, name: str, line: int, heading: str = "", page: int | None = None, **columns: Any) -> Passage:
+        return Passage(text, str(tmp_path / name), line, heading, page, columns)
+
+    assert found == [
+        passage("The kettle is boiling. And more.", "a.PDF", 1, page=2),
+        passage("It is hot.", "b.xhtml", 2, "Tea"),
+        passage("One long text.", "c.csv", 2, year="2001"),
+        passage("Two", "c.csv", 6, year="2003"),
+        passage("Three", "d.tsv", 2),
+        passage("Four", "e.jsonl", 1, "Of cups", title="Of \n cups", hot=True, cost=2.5, cups=3),
+        passage("Five", "e.jsonl", 4, id="\ufffdx"),
+        passage("Six", "f.parquet", 1, day="1970-01-01"),
+        passage("Seven", "f.parquet", 2, day="1970-01-02"),
     ]
-    assert found == {
-        path: [
-            Passage(text, str(path), line, heading, page, metadata) for text, line, heading, page, metadata in passages
-        ]
-        for path, passages in zip(found, expected, strict=True)
-    }
-    assert len({passage for passages in found.values() for passage in passages}) == 9  # they can be put in a set
+    assert len(set(found)) == 9  # they can be put in a set
 
 
 def test_the_column_is_found_or_named(tmp_path: Path) -> None:
@@ -278,12 +274,15 @@ def test_pages_that_are_read_whole_have_a_largest_size(suffix: str, tmp_path: Pa
 
 
 MEASURED = """\
-import resource, sys
+import re, sys
+from pathlib import Path
 from likewise.documents import read_documents
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+peak = lambda: int(re.search(r"VmHWM:\\s*(\\d+)", Path("/proc/self/status").read_text())[1]) // 1024
+before = peak()
 count = sum(1 for _ in read_documents(sys.argv[1], max_characters=100_000))
-print(count, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
-"""
+print(count, peak() - before)
+"""  # ru_maxrss would begin with the peak of the process that started this one
+ON_LINUX = pytest.mark.skipif(sys.platform != "linux", reason="the peak of memory is read from /proc")
 
 
 def read_in_a_process(path: Path) -> tuple[int, int]:
@@ -295,6 +294,7 @@ def read_in_a_process(path: Path) -> tuple[int, int]:
     return count, megabytes
 
 
+@ON_LINUX
 @pytest.mark.parametrize("name", ["a.txt", "a.md", "a.jsonl", "a.csv"])
 def test_a_line_of_a_gigabyte_is_told_and_never_in_memory(name: str, tmp_path: Path) -> None:
     with (tmp_path / name).open("wb") as file:
@@ -308,6 +308,7 @@ def test_a_line_of_a_gigabyte_is_told_and_never_in_memory(name: str, tmp_path: P
     assert megabytes < 150
 
 
+@ON_LINUX
 @pytest.mark.parametrize("border", ["\n", "\n\n", " "])
 def test_a_long_text_is_streamed(border: str, tmp_path: Path) -> None:
     with (tmp_path / "a.txt").open("w") as file:
@@ -316,5 +317,4 @@ def test_a_long_text_is_streamed(border: str, tmp_path: Path) -> None:
             file.write("\n" if border == " " else "")
     count, megabytes = read_in_a_process(tmp_path)
     assert count > 50
-    print(megabytes)
-    assert megabytes < 25
+    assert megabytes < 15
