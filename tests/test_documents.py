@@ -234,6 +234,8 @@ def test_what_one_may_not_read_is_told_and_the_rest_is_read() -> None:
         (folder / "closed").mkdir()
         (folder / "closed" / "c.txt").write_text("Hidden.")
         (folder / "closed").chmod(0)
+        (folder / "d").mkdir()
+        (folder / "d" / "e.txt").write_text("After it.")
         child = os.fork()
         if child == 0:
             right = False
@@ -244,6 +246,7 @@ def test_what_one_may_not_read_is_told_and_the_rest_is_read() -> None:
                     Problem(str(folder / "a.txt"), "Permission denied"),
                     Passage("Open.", str(folder / "b.txt"), 1, ""),
                     Problem(str(folder / "closed"), "Permission denied"),
+                    Passage("After it.", str(folder / "d" / "e.txt"), 1, ""),
                     Problem(str(folder / "closed"), "Permission denied"),
                     Problem(str(folder / "closed" / "c.txt"), "Permission denied"),
                 ]
