@@ -79,7 +79,7 @@ house</h1></header>
   href="x">right now</a> or
 never.<p>Second caf&eacute;<br>with half&shy;words
 <ul><li>one<li>two</ul>
-<h2>Prices</h2>
+<h2>Prices in C#<a class="headerlink" href="#prices">¶</a></h2>
 <table><tr><th>Tea<th>Price</tr>
 <tr><td>green</td>
 <td></td><td>2</td></tr></table>
@@ -112,7 +112,7 @@ def test_a_page_becomes_prose_under_its_headings_with_lines() -> None:
             ],
         ),
         (
-            "The tea house > Prices",
+            "The tea house > Prices in C#",
             [
                 (14, "Tea, Price"),
                 (15, "green, 2"),
@@ -122,8 +122,8 @@ def test_a_page_becomes_prose_under_its_headings_with_lines() -> None:
                 (19, "And more."),
             ],
         ),
-        ("The tea house > Prices > Deep", [(22, "last one")]),
-        ("The tea house > Prices > Third", [(24, "as it stands")]),
+        ("The tea house > Prices in C# > Deep", [(22, "last one")]),
+        ("The tea house > Prices in C# > Third", [(24, "as it stands")]),
     ]
 
 

@@ -30,6 +30,7 @@ BLOCK = re.compile(
     "|footer|form|h[1-6]|head|header|hgroup|hr|html|legend|li|main|menu|nav|ol|p|pre|search|section|summary|table"
     "|tbody|td|tfoot|th|thead|tr|ul"
 )
+ANCHORS = ("#", "¶", "§", "🔗")  # the links beside headings that lead to themselves
 LISTED = ("li", "dt", "dd", "caption")
 RAW = {name: re.compile(rf"</{name}(?=[\s/>])", re.IGNORECASE) for name in ("script", "style", "textarea", "title")}
 LEFT_OUT = re.compile(
@@ -184,6 +185,8 @@ class _Page:
             self.left_out = None
 
     def end_block(self) -> None:
+        if self.heading:
+            self.words = [piece for piece in self.words if piece.strip() not in ANCHORS]
         text = "".join(self.words).replace("\xad", "")  # where a word may be divided
         self.words = []
         if not text.strip():
