@@ -1,9 +1,9 @@
 """Sentences and passages: no word lost, none twice, each with its true line and heading."""
 
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
-from pathlib import Path
 from types import FrameType
 
 import pytest
@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from likewise.passages import Passage, passages, read_passages, sentences
+from likewise import passages as passages_module
+from likewise.passages import cut, paragraphs, passages, sentences
 
 ANY_TEXT = st.text(st.one_of(st.sampled_from(" \n\n\t.!?…。\"')\r\u2028aA1"), st.characters()), max_size=60)
 MARKS = "#-*+_`~>|[]()<>!\\&:={}^ \n\n\n\t0"
@@ -464,28 +465,32 @@ def test_the_work_grows_with_the_length_and_no_faster(repeated: str) -> None:
     passages((repeated * 100_000)[:100_000] + "x", "", markdown=True)  # a quadratic pattern would hang here
 
 
-def test_a_folder_is_walked_in_order_without_hidden_files(tmp_path: Path) -> None:
-    for name in ("b.md", "a.txt", "Z.MARKDOWN", "c.py", ".hidden.md", "deep/d.rst", "deep/.git/e.md", "also/f.text"):
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_bytes(f"\ufeff# Title\r\n\r\nText of {name}.\r\n".encode())
-    found = list(read_passages(tmp_path))
-    assert [Path(passage.source).relative_to(tmp_path).as_posix() for passage in found] == [
-        "Z.MARKDOWN",
-        "a.txt",
-        "b.md",
-        "also/f.text",
-        "deep/d.rst",
-    ]
-    assert found[2] == Passage("Text of b.md.", str(tmp_path / "b.md"), 3, "Title")
-    assert found[1] == Passage("# Title Text of a.txt.", str(tmp_path / "a.txt"), 1, "")
+# A paragraph without an end
 
 
-def test_a_named_file_is_read_whatever_its_suffix(tmp_path: Path) -> None:
-    path = tmp_path / ".notes"
-    path.write_bytes(b"one\n\ntwo\xff\n")
-    with pytest.raises(ValueError, match=r"\.notes, line 3"):
-        list(read_passages(path))
-    path.write_text("one\n\ntwo")
-    assert list(read_passages(str(path))) == [Passage("one two", str(path), 1, "")]
-    with pytest.raises(FileNotFoundError, match="missing"):
-        list(read_passages(tmp_path / "missing"))
+@given(lines=st.lists(st.text(st.sampled_from("ab  \t"), max_size=30), max_size=12), longest=st.integers(1, 12))
+def test_paragraphs_too_long_are_cut_at_words_and_nothing_is_lost(lines: list[str], longest: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(passages_module, "LONGEST_PARAGRAPH", longest)
+        blocks = list(paragraphs(iter(lines)))
+    found = []
+    for block in blocks:
+        pieces = block.text.split("\n")
+        assert 0 < sum(map(len, pieces)) <= longest
+        found += [(block.line + number, piece) for number, piece in enumerate(pieces)]
+    expected = [(number, line) for number, line in enumerate(lines, start=1) if line.strip()]
+    for number in {number for number, _ in found + expected}:
+        whole = [line for at, line in expected if at == number]
+        assert ["".join(piece for at, piece in found if at == number)] == whole
+    for first, second in pairwise(found):
+        if first[0] == second[0]:  # a line that was cut: between words, unless it has none that are short enough
+            assert second[1].startswith(" ") or " " not in first[1][1:]
+
+
+def test_a_paragraph_is_handed_on_before_the_text_ends() -> None:
+    def endless() -> Iterator[str]:
+        while True:
+            yield "The kettle boils, and the train is late again today."
+
+    found = cut([("", paragraphs(endless()))], "log.txt")
+    assert [next(found).line for _ in range(300)][-1] > 3000

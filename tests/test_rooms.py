@@ -20,6 +20,9 @@ ROOMS = [  # each uses itself and those above it
     "tables",
     "markdown",
     "passages",
+    "html_text",
+    "pdf_text",
+    "documents",
     "tokens",
     "checkpoint",
     "similarity",
@@ -51,7 +54,19 @@ ROOMS = [  # each uses itself and those above it
 ]
 HEAVY = {
     *("torch", "transformers", "datasets", "pandas", "pyarrow", "scipy", "sentence_transformers"),
-    *("onnx", "onnxruntime", "accelerate", "peft", "sklearn", "matplotlib", "bm25s", "faiss", "usearch", "ray"),
+    *(
+        "onnx",
+        "onnxruntime",
+        "accelerate",
+        "peft",
+        "sklearn",
+        "matplotlib",
+        "bm25s",
+        "faiss",
+        "usearch",
+        "ray",
+        "pypdf",
+    ),
 }
 WITH_TORCH = [
     "cross_encoder.fit",

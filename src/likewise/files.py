@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO, TypeAlias
 
@@ -92,15 +93,16 @@ def only_text_column(available: Sequence[str], source: str) -> str:
     return named[0]
 
 
-def read_lines(path: FilePath) -> Iterator[str]:
+def read_lines(path: FilePath, longest: int | None = None) -> Iterator[str]:
     r"""Read the lines of a UTF-8 file, or of standard input (``-``), without their ends.
 
     A line ends with ``\n`` or ``\r\n`` and nothing else. A blank line is a line; a line end at the very end of the
     file adds none. A byte order mark is left out.
 
-    Raises OSError where the file cannot be read, and ValueError, with file, line and byte, where it is not UTF-8.
+    Raises OSError where the file cannot be read, and ValueError, with file, line and byte, where it is not UTF-8, or
+    where a line has more than ``longest`` bytes, which are then the most that is in memory.
     """
-    for line in _lines_with_ends(str(path)):
+    for line in _lines_with_ends(str(path), longest):
         yield line.removesuffix("\r\n") if line.endswith("\r\n") else line.removesuffix("\n")
 
 
@@ -262,9 +264,14 @@ def _parquet_rows(source: str, choose: Choose) -> Iterator[Row]:
             raise ValueError(f"{source} is no whole Parquet file after row {number}: {error}; make it anew") from error
 
 
-def _lines_with_ends(source: str) -> Iterator[str]:
+def _lines_with_ends(source: str, longest: int | None = None) -> Iterator[str]:
     with _opened(source) as file:
-        for number, line in enumerate(file, start=1):
+        lines = file if longest is None else iter(partial(file.readline, longest + 1), b"")
+        for number, line in enumerate(lines, start=1):
+            if longest is not None and len(line) > longest:
+                raise ValueError(
+                    f"{_place(source, number)}: the line is longer than {longest:,} bytes; break it into several"
+                )
             try:
                 text = line.decode("utf-8-sig" if number == 1 else "utf-8")  # the first line may start with a mark
             except UnicodeDecodeError as error:

@@ -1,19 +1,14 @@
 """Plain text and Markdown → sentences and passages, each with its place."""
 
-import os
 import re
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from itertools import groupby
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from math import ceil
-from pathlib import Path
 
-from likewise.files import FilePath, read_lines
 from likewise.markdown import Block
 from likewise.markdown import sections as markdown_sections
 
-MARKDOWN = (".md", ".markdown")
-PLAIN_TEXT = (".txt", ".text", ".rst")
+LONGEST_PARAGRAPH = 100_000  # characters; no prose is so long, and what is read as one is held in memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,31 +17,10 @@ class Passage:
 
     text: str  # words separated by single spaces
     source: str
-    line: int  # of its first word, from 1
+    line: int  # of its first word, from 1; in a PDF that of the page's text, in a table that of the row
     heading: str  # "Title > Section", or "" where there is none
-
-
-def read_passages(path: FilePath) -> Iterator[Passage]:
-    """Read the passages of a file, or of each text and Markdown file of a folder and the folders below it.
-
-    In a folder these are the files in .txt, .text, .md, .markdown and .rst, in sorted order, without hidden files and
-    folders. Markdown is told by its suffix; any other file is plain text.
-
-    Raises OSError where a file cannot be read, and ValueError, with file and line, where it is not UTF-8.
-    """
-    if not Path(path).is_dir():
-        text = "\n".join(read_lines(path))
-        yield from passages(text, str(path), markdown=Path(path).suffix.lower() in MARKDOWN)
-        return
-    for folder, folders, names in os.walk(path, onerror=_raise):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(names):
-            if Path(name).suffix.lower() in MARKDOWN + PLAIN_TEXT and not name.startswith("."):
-                yield from read_passages(Path(folder) / name)
-
-
-def _raise(error: OSError) -> None:
-    raise error
+    page: int | None = None  # of a PDF, from 1
+    metadata: Mapping[str, str | int | float | bool] = field(default_factory=dict, hash=False)  # other columns
 
 
 # ---- passages ------------------------------------------------------------------------------------------------------
@@ -68,24 +42,54 @@ def passages(text: str, source: str, markdown: bool, max_characters: int = 800) 
 
     Raises ValueError where ``max_characters`` is not positive.
     """
+    sections = markdown_sections(text) if markdown else [("", paragraphs(text.split("\n")))]
+    return list(cut(sections, source, max_characters))
+
+
+def cut(
+    sections: Iterable[tuple[str, Iterable[Block]]],
+    source: str,
+    max_characters: int = 800,
+    page: int | None = None,
+    metadata: Mapping[str, str | int | float | bool] | None = None,
+) -> Iterator[Passage]:
+    """Cut the blocks under each path of headings into passages, one by one, as ``passages`` does for a whole text.
+
+    Raises ValueError where ``max_characters`` is not positive.
+    """
     if max_characters < 1:
         raise ValueError(f"max_characters must be 1 or more, not {max_characters}")
-    sections = markdown_sections(text) if markdown else [("", _paragraphs(text))]
-    return [
-        Passage(words, source, line, heading)
-        for heading, blocks in sections
-        for line, words in _merged(
-            (piece for block in blocks for piece in _pieces(block, max_characters)), max_characters
-        )
-    ]
+    for heading, blocks in sections:
+        pieces = (piece for block in blocks for piece in _pieces(block, max_characters))
+        for line, words in _merged(pieces, max_characters):
+            yield Passage(words, source, line, heading, page, metadata or {})
 
 
-def _paragraphs(text: str) -> Iterator[Block]:
-    numbered = enumerate(text.split("\n"), start=1)
-    for blank, group in groupby(numbered, key=lambda line: not line[1].strip()):
-        if not blank:
-            numbers, lines = zip(*group, strict=True)
-            yield Block(numbers[0], "\n".join(lines))
+def paragraphs(lines: Iterable[str]) -> Iterator[Block]:
+    """The paragraphs of plain lines, which blank ones separate, as the lines come.
+
+    One of over LONGEST_PARAGRAPH characters is cut: after a line, or after a word of a single line.
+    """
+    first, gathered, size = 0, list[str](), 0
+    for number, line in enumerate(lines, start=1):
+        is_blank = not line.strip()
+        if gathered and (is_blank or size + len(line) > LONGEST_PARAGRAPH):
+            yield Block(first, "\n".join(gathered))
+            gathered, size = [], 0
+        if is_blank:
+            continue
+        start = 0
+        while len(line) - start > LONGEST_PARAGRAPH:
+            space = line.rfind(" ", start + 1, start + LONGEST_PARAGRAPH)
+            end = space if space > 0 else start + LONGEST_PARAGRAPH
+            yield Block(number, line[start:end])
+            start = end
+        if not gathered:
+            first = number
+        gathered.append(line[start:])
+        size += len(line) - start
+    if gathered:
+        yield Block(first, "\n".join(gathered))
 
 
 def _pieces(block: Block, max_characters: int) -> Iterator[tuple[int, str, bool]]:

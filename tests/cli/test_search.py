@@ -9,6 +9,7 @@ import pytest
 from likewise import CrossEncoder
 from tests.cli.conftest import Run
 from tests.cli.word_counts import WordCounts
+from tests.test_pdf_text import write_pdf
 from tests.tiny_checkpoints import tiny_classifier
 
 HOUSE = """\
@@ -139,7 +140,7 @@ def test_a_cross_encoder_that_is_not_there_is_told_before_anything_is_embedded(
 
 
 @pytest.mark.usefixtures("notes")
-@pytest.mark.parametrize("paths", [["notes/none"], ["notes", "no.md"], ["empty"], ["empty", "blank.txt"]])
+@pytest.mark.parametrize("paths", [["notes/none"], ["empty"], ["empty", "blank.txt"]])
 def test_nothing_to_search_in_ends_with_1_before_the_model_loads(
     paths: list[str], run: Run, notes: Path, models: list[WordCounts]
 ) -> None:
@@ -151,6 +152,38 @@ def test_nothing_to_search_in_ends_with_1_before_the_model_loads(
     assert finished.err.startswith("likewise: ")
     assert paths[-1] in finished.err
     assert models == []
+
+
+@pytest.mark.usefixtures("notes")
+def test_what_cannot_be_read_is_told_and_left_out(run: Run, models: list[WordCounts]) -> None:
+    Path("notes/broken.txt").write_bytes(b"tea\n\xe9\n")
+    Path("notes/two.csv").write_text("question,answer\nIs there tea?,No kettle.\n", encoding="utf-8")
+    finished = run("search", "tea", "notes", "no\n.md", "-k", 1)
+    assert (finished.code, finished.out) == (0, "1.0000\tnotes/plain.txt:1\t\tTea, tea and more tea.\n")
+    assert finished.err == (
+        "likewise: left out: notes/broken.txt: line 2: b'\\xe9\\n' is not UTF-8; convert the file first, perhaps with: "
+        "iconv -f WINDOWS-1252 -t UTF-8\n"
+        "likewise: left out: notes/two.csv: say which column holds the texts; the columns: 'question', 'answer'\n"
+        "likewise: left out: no .md: No such file or directory\n"
+    )
+    finished = run("search", "kettle", "notes/two.csv", "--column", "answer")
+    assert (finished.code, finished.err) == (0, "")
+    assert finished.out == "1.0000\tnotes/two.csv:2\t\tNo kettle.\n"
+
+
+@pytest.mark.usefixtures("notes")
+def test_pages_and_tables_are_searched_too(run: Run, models: list[WordCounts]) -> None:
+    write_pdf(Path("notes/boat.pdf"), ["No word here.", "The kettle on the train."])
+    Path("notes/page.html").write_text("<h1>Late</h1>\n<p>The train.</p>", encoding="utf-8")
+    Path("notes/table.csv").write_text("title,text\nCups,The tea.\n", encoding="utf-8")
+    found = run("search", "train kettle", "notes", "-k", 2).out.splitlines()
+    assert found[0] == "1.0000\tnotes/boat.pdf#page=2\t\tThe kettle on the train."
+    assert run("search", "tea cups", "notes/table.csv").out.split("\t")[1:] == [
+        "notes/table.csv:2",
+        "Cups",
+        "The tea.\n",
+    ]
+    assert run("search", "late", "notes/page.html").out.split("\t")[1:] == ["notes/page.html:2", "Late", "The train.\n"]
 
 
 def test_the_true_model_finds_what_no_word_gives_away(notes: Path, minilm_folder: Path) -> None:

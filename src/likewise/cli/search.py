@@ -1,5 +1,6 @@
 """``likewise search``: the passages of files that answer a question best."""
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -19,9 +20,12 @@ CANDIDATES = 50  # passages that a cross-encoder reads, a second or two of work
 
 def search(
     query: Annotated[str, typer.Argument(metavar="QUERY", help="What to look for: a question or some words.")],
-    paths: Annotated[list[Path], typer.Argument(metavar="PATH", help="Text and Markdown files, and folders of them.")],
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH", help="Files to search, and folders of them.")],
     top_k: Annotated[int, typer.Option("--top-k", "-k", metavar="N", min=1, help="How many passages to print.")] = 5,
     model: Annotated[str, typer.Option(metavar="MODEL", help="A folder, or a name on the Hub.")] = "all-MiniLM-L6-v2",
+    column: Annotated[
+        str | None, typer.Option(metavar="NAME", help="The column of a table with the texts, if it is not clear.")
+    ] = None,
     rerank: Annotated[
         str | None,
         typer.Option(metavar="MODEL", help="A cross-encoder that reads the closest passages and puts them in order."),
@@ -33,8 +37,10 @@ def search(
 ) -> None:
     """Find the passages that are closest to QUERY in meaning.
 
-    The best one comes first. Folders are searched for .txt, .text, .md, .markdown and .rst files. Every passage is
-    embedded, with the headings that it stands under, and compared with QUERY: the result is exact.
+    The best one comes first. Folders are searched for text (.txt, .text, .rst), Markdown (.md, .markdown), HTML (.html,
+    .htm, .xhtml), PDF, and tables with a column of texts (.csv, .tsv, .jsonl, .ndjson, .parquet). What cannot be read
+    is told on standard error and left out. Every passage is embedded, with the headings that it stands under, and
+    compared with QUERY: the result is exact.
 
     With --rerank, a cross-encoder reads QUERY together with each of the closest passages, and the scores are its own.
 
@@ -43,16 +49,21 @@ def search(
     Example: likewise search "is it open?" docs/ --rerank ms-marco-MiniLM-L6-v2
 
     To a pipe or a file: one passage a line, without a header: score, file:line, headings and passage, separated by
-    tabs.
+    tabs. For PDF it is file#page=number.
     """
     if candidates is not None and rerank is None:
         raise typer.BadParameter("only a cross-encoder takes candidates: give --rerank too", param_hint="--candidates")
     if candidates is not None and candidates < top_k:
         raise typer.BadParameter(f"{candidates} are fewer than the {top_k} to print", param_hint="--candidates")
 
-    from likewise.passages import read_passages
+    from likewise.documents import Problem, read_documents
 
-    passages = list(dict.fromkeys(passage for path in paths for passage in read_passages(path)))  # each only once
+    passages = []
+    for found in read_documents(paths, column):
+        if isinstance(found, Problem):
+            print(f"likewise: left out: {one_line(str(found))}", file=sys.stderr)
+        else:
+            passages.append(found)
     if not passages:
         raise ValueError(f"there is no text to search in {', '.join(map(str, paths))}")
     if rerank is None:
@@ -61,8 +72,8 @@ def search(
         from likewise.cli.reranker import reranker
 
         judge = reranker(rerank)  # first, so that a mistake in its name is told before all passages are embedded
-        found = _best(query, passages, candidates or max(CANDIDATES, top_k), model)
-        hits = _reranked(query, [passage for _, passage in found], top_k, judge)
+        closest = _best(query, passages, candidates or max(CANDIDATES, top_k), model)
+        hits = _reranked(query, [passage for _, passage in closest], top_k, judge)
     if on_terminal():
         _print_for_people(hits)
     else:
@@ -98,7 +109,8 @@ def _text(passage: "Passage") -> str:
 
 
 def _place(passage: "Passage") -> str:
-    return f"{passage.source}:{passage.line}"
+    """The file with the line, or the page as browsers take it."""
+    return f"{passage.source}#page={passage.page}" if passage.page else f"{passage.source}:{passage.line}"
 
 
 def _print_for_people(hits: "Sequence[tuple[float, Passage]]") -> None:
