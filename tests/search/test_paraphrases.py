@@ -109,7 +109,7 @@ def test_with_a_function_of_your_own_only_the_best_pairs_are_held() -> None:
 def test_what_is_not_finite_is_named_with_its_row(score: Any) -> None:
     vectors = np.ones((5, 2), np.float32)
     vectors[3, 1] = np.nan
-    with pytest.raises(ValueError, match="row 3 of .*, counted from 0, holds NaN"):
+    with pytest.raises(ValueError, match=r"row 3 of .*, counted from 0, holds NaN"):
         paraphrase_mining_embeddings(vectors, score_function=score)
 
 

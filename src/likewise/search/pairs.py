@@ -197,8 +197,8 @@ _SIGN = np.uint32(2**31)
 
 def _by_row(pairs: Pairs, rows: int) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
     """Both directions of each pair by row, worst first, (2 · pairs,), and where each row ends, (rows,)."""
-    bits = (pairs.scores + np.float32(0)).view(np.uint32)  # -0 becomes 0
-    bits = np.where(bits & _SIGN, ~bits, bits | _SIGN)  # now they rise with the scores
+    bits = pairs.scores.view(np.uint32)
+    bits = np.where(bits & _SIGN, ~bits, bits | _SIGN)  # as integers these rise with the scores
     keys = np.concatenate([pairs.first, pairs.second]).astype(np.uint64) << np.uint64(32)
     keys |= np.concatenate([bits, bits])
     keys.sort()
