@@ -61,6 +61,16 @@ def test_the_groups_are_those_of_the_rule(
     assert util.community_detection(torch.from_numpy(vectors), threshold, least, batch) == found
 
 
+@given(seed=st.integers(0, 2**32 - 1))
+def test_a_cosine_that_is_the_threshold_reaches_it(seed: int) -> None:
+    """A product in float32 is mostly a bit more or less than that."""
+    vectors = np.random.default_rng(seed).normal(size=(12, 70)).astype(np.float32)
+    table = exact_cosines(vectors)
+    for pair in ((0, 1), (2, 3), (4, 5)):
+        threshold = float(table[pair])
+        assert community_detection(vectors, threshold, 2) == by_the_rule(table, threshold, 2)
+
+
 @pytest.mark.parametrize("threads", [1, 2, 5])
 @pytest.mark.parametrize("cells", [1, 700, 2**24])
 def test_threads_and_room_do_not_change_a_group(threads: int, cells: int, monkeypatch: pytest.MonkeyPatch) -> None:
