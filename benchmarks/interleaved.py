@@ -15,14 +15,17 @@ QUIET_LOAD = 0.5  # above this load average, somebody else is using the cores
 Contestant = TypeVar("Contestant")
 
 
-def interleaved(contestants: Mapping[Contestant, Callable[[], float]], rounds: int) -> dict[Contestant, list[float]]:
+def interleaved(
+    contestants: Mapping[Contestant, Callable[[], float]], rounds: int, warm_up: bool = True
+) -> dict[Contestant, list[float]]:
     """The seconds that each contestant takes, by its own clock, in each round.
 
     All of them run in every round, one at a time and in alternating order, so that a busy or slowing machine treats
-    them alike. One round more comes first and is not counted: it only warms up.
+    them alike. One round more comes first and is not counted: it only warms up, which contestants whose rounds take
+    minutes do by themselves.
     """
     seconds: dict[Contestant, list[float]] = {contestant: [] for contestant in contestants}
-    for turn in range(rounds + 1):
+    for turn in range(0 if warm_up else 1, rounds + 1):
         for contestant in list(contestants)[:: 1 if turn % 2 else -1]:
             taken = contestants[contestant]()
             if turn:

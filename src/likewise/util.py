@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from likewise import similarity
 from likewise.extras import extra
 from likewise.quantize import quantize_embeddings
-from likewise.search import mine_hard_negatives, paraphrases, semantic
+from likewise.search import community_detection, mine_hard_negatives, paraphrases, semantic
 from likewise.similarity import Rows, SimilarityFunction, Vectors, as_tensor, is_tensor
 
 with extra("torch", "likewise.util, whose functions give tensors,"):
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "SimilarityFunction",
+    "community_detection",
     "cos_sim",
     "dot_score",
     "euclidean_sim",

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from likewise import util
 from likewise.search import paraphrase_mining, paraphrase_mining_embeddings
-from likewise.similarity import dot_score, euclidean_sim
+from likewise.similarity import cos_sim, dot_score, euclidean_sim
 from tests.evaluation.fixed_model import FixedModel
 
 
@@ -91,16 +91,32 @@ def test_nothing_gives_nothing() -> None:
         paraphrase_mining_embeddings(np.ones((3, 4), np.float32), query_chunk_size=0)
 
 
-def test_only_the_best_pairs_are_held() -> None:
+def test_with_a_function_of_your_own_only_the_best_pairs_are_held() -> None:
     """The proposals of one block and the best so far: far less than all pairs at once."""
     import tracemalloc
 
-    vectors = np.random.default_rng(1).normal(size=(3000, 4)).astype(np.float32)
-    paraphrase_mining_embeddings(vectors[:300], 100, top_k=50, max_pairs=100)
+    vectors = np.random.default_rng(1).normal(size=(1200, 4)).astype(np.float32)
     peaks = []
-    for chunk in (100, 3000):
+    for chunk in (50, 1200):
         tracemalloc.start()
-        paraphrase_mining_embeddings(vectors, chunk, top_k=200, max_pairs=100)
+        paraphrase_mining_embeddings(vectors, chunk, chunk, 100, 100, lambda a, b: a @ b.T)
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert peaks[0] < peaks[1] / 2
+
+
+@pytest.mark.parametrize("score", [cos_sim, dot_score, lambda a, b: a @ b.T], ids=["cosine", "dot", "function"])
+def test_what_is_not_finite_is_named_with_its_row(score: Any) -> None:
+    vectors = np.ones((5, 2), np.float32)
+    vectors[3, 1] = np.nan
+    with pytest.raises(ValueError, match=r"row 3 of .*, counted from 0, holds NaN"):
+        paraphrase_mining_embeddings(vectors, score_function=score)
+
+
+def test_a_function_of_your_own_gives_the_pairs_that_products_give() -> None:
+    vectors = np.random.default_rng(5).integers(-2, 3, (90, 4)).astype(np.float32)
+    ours, own = (
+        paraphrase_mining_embeddings(vectors, 20, 30, 400, 7, score)
+        for score in (dot_score, lambda a, b: dot_score(a, b))
+    )
+    assert ours == own

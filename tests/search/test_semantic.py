@@ -67,7 +67,8 @@ def test_blocks_and_company_do_not_change_a_bit(
 
     scores, indices = top_k(asked, corpus, k, score)
 
-    same(top_k(asked, corpus, k, score, query_block, corpus_block), (scores, indices))
+    same(top_k(asked, corpus, k, score, query_block, corpus_block, threads=3), (scores, indices))
+    same(top_k(asked, corpus, k, score, query_block, corpus_block, threads=1), (scores, indices))
     same(top_k(np.asfortranarray(asked), np.asfortranarray(corpus), k, score, 3, 7), (scores, indices))
     same(top_k(asked[-1], corpus, k, score), (scores[-1:], indices[-1:]))
     order = np.lexsort((indices, -scores))

@@ -1,5 +1,6 @@
-"""Search: exact nearest neighbours, the pairs that are most alike, and hard negatives for training."""
+"""Search: exact nearest neighbours, the pairs that are most alike, communities, and hard negatives for training."""
 
+from likewise.search.communities import community_detection
 from likewise.search.hard_negatives import mine_hard_negatives
 from likewise.search.lexical import LexicalIndex, lexical_search
 from likewise.search.negatives import NegativeRules, Negatives, mine_negatives
@@ -10,6 +11,7 @@ __all__ = [
     "LexicalIndex",
     "NegativeRules",
     "Negatives",
+    "community_detection",
     "lexical_search",
     "mine_hard_negatives",
     "mine_negatives",

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from likewise.engine.processor import available_cores
+from likewise.search.pairs import best_pairs
+from likewise.search.semantic import as_rows, rows_for_products
 from likewise.search.semantic import top_k as nearest
 from likewise.similarity import cos_sim, dot_score
 
@@ -58,8 +61,11 @@ def paraphrase_mining_embeddings(
 
     embeddings (rows, dim), an array, a list or a tensor. Each row proposes the ``top_k`` others that score highest
     with it; of all that are proposed the ``max_pairs`` best are returned. ``score_function`` is as ``score`` of
-    semantic.top_k, and must not care for the order of a pair. Memory holds the proposals of ``query_chunk_size`` rows
-    and the best pairs so far; ``corpus_chunk_size`` bounds it for a function of your own.
+    semantic.top_k, and must not care for the order of a pair.
+
+    For cos_sim and dot_score, on all cores, memory holds the rows in float32, and of the pairs few more than are
+    returned (best_pairs says how many). For a function of your own it holds the proposals of ``query_chunk_size`` rows
+    and the best pairs so far; ``corpus_chunk_size`` bounds the tables of scores.
 
     Raises:
         ValueError: A number is out of range, or as semantic.top_k does.
@@ -68,8 +74,12 @@ def paraphrase_mining_embeddings(
         raise ValueError(
             f"chunks must be at least 1, and limits at least 0, but {query_chunk_size=}, {max_pairs=}, {top_k=}"
         )
-    ours = score_function in (cos_sim, dot_score)  # which run fastest in blocks of their own
-    blocks = {} if ours else {"query_block": query_chunk_size, "corpus_block": corpus_chunk_size}
+    if score_function in (cos_sim, dot_score):
+        threads = available_cores()
+        vectors = rows_for_products(as_rows(embeddings, "embeddings"), score_function, threads)
+        best = best_pairs(vectors, top_k, max_pairs, threads)
+        return _listed(best.scores, best.first, best.second)
+    blocks = {"query_block": query_chunk_size, "corpus_block": corpus_chunk_size}
     scores, pairs = np.empty(0, np.float32), np.empty((0, 2), np.int64)
     for start in range(0, len(embeddings), query_chunk_size):
         chunk = embeddings[start : start + query_chunk_size]
@@ -81,7 +91,11 @@ def paraphrase_mining_embeddings(
         scores, pairs = _best(
             np.concatenate([scores, found[others]]), np.concatenate([pairs, proposed]), len(embeddings), max_pairs
         )
-    return [[score, i, j] for score, (i, j) in zip(scores.tolist(), pairs.tolist(), strict=True)]
+    return _listed(scores, *pairs.T)
+
+
+def _listed(scores: NDArray[np.float32], first: NDArray[Any], second: NDArray[Any]) -> list[list[float | int]]:
+    return [[score, i, j] for score, i, j in zip(scores.tolist(), first.tolist(), second.tolist(), strict=True)]
 
 
 def _best(

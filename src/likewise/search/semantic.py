@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from likewise.engine.processor import available_cores
+from likewise.engine.workers import in_threads
 from likewise.similarity import (
     SimilarityFunction,
     as_floats,
@@ -26,7 +28,8 @@ from likewise.similarity import (
 )
 
 _NOWHERE = np.iinfo(np.int64).max  # the index in a place that nothing has taken yet, so that it loses every tie
-_PAIRED_NUMBERS = 2**17  # on each side of the pairs that are scored again at once: larger arrays leave the cache
+_ROWS_AT_ONCE = 1024  # that a thread prepares before it takes the next
+_PAIRED_NUMBERS = 2**16  # on each side of the pairs that are scored again at once: larger arrays leave the cache
 
 
 def top_k(
@@ -36,6 +39,7 @@ def top_k(
     score: Callable[[Any, Any], Any] = cos_sim,
     query_block: int = 256,
     corpus_block: int | None = None,
+    threads: int | None = None,
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """The ``k`` rows of ``corpus`` with the highest score for each row of ``queries``: scores and row numbers.
 
@@ -47,7 +51,8 @@ def top_k(
     as they are, tensors on their device.
 
     The blocks, in rows, bound the memory and do not change the result. By default ``corpus_block`` is 8,192 (a table of
-    8 MiB), up to 65,536 for a large ``k``, because joining long lists takes time.
+    8 MiB), up to 65,536 for a large ``k``, because joining long lists takes time. ``threads`` blocks of queries, by
+    default as many as there are cores, are compared at once; a function of your own is called by one thread.
 
     Raises ValueError for NaN and infinity in the embeddings, NaN in the scores, and shapes that do not fit.
     """
@@ -55,7 +60,7 @@ def top_k(
         corpus_block = min(max(8192, 64 * k), 65536)
     if k < 0 or query_block < 1 or corpus_block < 1:
         raise ValueError(f"k must be at least 0 and blocks at least 1, but {k=}, {query_block=}, {corpus_block=}")
-    queries, corpus = _rows(queries, "queries"), _rows(corpus, "corpus")
+    queries, corpus = as_rows(queries, "queries"), as_rows(corpus, "corpus")
     shape = (len(queries), min(k, len(corpus)))
     scores, indices = np.full(shape, -np.inf, np.float32), np.full(shape, _NOWHERE, np.int64)
     if 0 in shape:
@@ -64,14 +69,24 @@ def top_k(
         shapes = f"{tuple(queries.shape)} and {tuple(corpus.shape)}"
         raise ValueError(f"queries and corpus must have the same dimension, but their shapes are {shapes}")
 
-    contenders = _by_product if score in (cos_sim, dot_score) else partial(_by_function, score)
+    ours = score in (cos_sim, dot_score)
+    threads = (threads or available_cores()) if ours else 1
+    contenders = _by_product if ours else partial(_by_function, score)
+
+    def compare(start: int, first: int, corpus_part: Any) -> None:
+        query_part = _block(queries, start, query_block, "queries", score)
+        part = slice(start, start + query_block)
+        rows, columns, values = contenders(query_part, corpus_part, scores[part])
+        scores[part], indices[part] = _merged(scores[part], indices[part], rows, columns + first, values)
+
     for first in range(0, len(corpus), corpus_block):
-        corpus_part = _block(corpus, first, corpus_block, "corpus", score)
-        for start in range(0, len(queries), query_block):
-            query_part = _block(queries, start, query_block, "queries", score)
-            part = slice(start, start + query_block)
-            rows, columns, values = contenders(query_part, corpus_part, scores[part])
-            scores[part], indices[part] = _merged(scores[part], indices[part], rows, columns + first, values)
+        if ours:
+            corpus_part = rows_for_products(corpus[first : first + corpus_block], score, threads, "corpus", first)
+        else:
+            corpus_part = _block(corpus, first, corpus_block, "corpus", score)
+        blocks = partial(compare, first=first, corpus_part=corpus_part)
+        for _ in in_threads(blocks, range(0, len(queries), query_block), threads):
+            pass
     return scores, indices
 
 
@@ -123,7 +138,25 @@ def scores_of_pairs(
     return scores
 
 
-def _rows(embeddings: Any, name: str) -> Any:
+def rows_for_products(
+    embeddings: Any, score: object, threads: int, name: str = "embeddings", before: int = 0
+) -> NDArray[np.float32]:
+    """Rows in float32 whose dot products are the scores: a copy, (rows, dim), of length 1 for the cosine.
+
+    Raises ValueError for NaN and infinity, with ``name`` and the number of the row, ``before`` having come before it.
+    """
+    rows = np.empty(embeddings.shape, np.float32)
+
+    def fill(start: int) -> None:
+        part = slice(start, start + _ROWS_AT_ONCE)
+        rows[part] = _checked(embeddings[part], before + start, name, score)
+
+    for _ in in_threads(fill, range(0, len(rows), _ROWS_AT_ONCE), threads):
+        pass
+    return rows
+
+
+def as_rows(embeddings: Any, name: str) -> Any:
     """The matrix (rows, dim) of an array or a tensor in its own type of number, of a list in float32."""
     matrix = embeddings if is_tensor(embeddings) or isinstance(embeddings, np.ndarray) else as_floats(embeddings)
     if matrix.ndim == 1:
@@ -134,8 +167,11 @@ def _rows(embeddings: Any, name: str) -> Any:
 
 
 def _block(matrix: Any, first: int, size: int, name: str, score: object) -> Any:
-    """``size`` rows, checked: in float32 for products, of length 1 for the cosine, as they are for other functions."""
-    block = matrix[first : first + size]
+    return _checked(matrix[first : first + size], first, name, score)
+
+
+def _checked(block: Any, first: int, name: str, score: object) -> Any:
+    """Rows, checked: in float32 for products, of length 1 for the cosine, as they are for other functions."""
     floats = as_floats(block)
     if score in (cos_sim, dot_score):
         with np.errstate(over="ignore"):  # infinity is reported below
@@ -157,15 +193,29 @@ def _by_product(
     queries: NDArray[np.float32], corpus: NDArray[np.float32], best: NDArray[np.float32]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
     """Rows, columns and dot products of all pairs that can be among the best."""
-    longest = lengths(queries).max() * lengths(corpus).max()
+    margin = rounding(queries.shape[1], lengths(queries).max() * lengths(corpus).max())
+    rows, columns = _contenders(queries @ corpus.T, best, margin)
+    return rows, columns, products_of_pairs(queries, corpus, rows, columns)
+
+
+def rounding(dimension: int, longest: Any) -> Any:
+    """By how much the float32 products of two pairs may differ, where exact ones do not: |left| · |right| at most."""
     # A float32 sum of dim products, in any order, is wrong by at most dim · 2⁻²⁴ · |query| · |entry| (Higham 2002,
     # section 3.1): two sums are compared, hence the double; the 4 covers roundings of scores and margin themselves.
-    margin = (queries.shape[1] + 4) * np.finfo(np.float32).eps * longest + np.finfo(np.float32).tiny
-    rows, columns = _contenders(queries @ corpus.T, best, margin)
-    values = np.empty(len(rows), np.float32)
-    for pairs in _paired(len(rows), queries.shape[1]):
-        values[pairs] = _products(queries[rows[pairs]], corpus[columns[pairs]])
-    return rows, columns, values
+    return (dimension + 4) * np.finfo(np.float32).eps * longest + np.finfo(np.float32).tiny
+
+
+def products_of_pairs(
+    left: NDArray[np.float32], right: NDArray[np.float32], rows: NDArray[Any], columns: NDArray[Any]
+) -> NDArray[np.float32]:
+    """The product of ``left[rows[i]]`` and ``right[columns[i]]``, in float64 rounded to float32, for each i: (pairs,).
+
+    The same to the bit whichever side is which.
+    """
+    products = np.empty(len(rows), np.float32)
+    for pairs in _paired(len(rows), left.shape[1]):
+        products[pairs] = _products(left.take(rows[pairs], 0), right.take(columns[pairs], 0))
+    return products
 
 
 def _paired(pairs: int, dimension: int) -> Iterator[slice]:
