@@ -51,7 +51,7 @@ ROOMS = [  # each uses itself and those above it
 ]
 HEAVY = {
     *("torch", "transformers", "datasets", "pandas", "pyarrow", "scipy", "sentence_transformers"),
-    *("onnx", "onnxruntime", "accelerate", "peft", "sklearn", "matplotlib", "bm25s", "faiss", "usearch", "ray"),
+    *("onnx", "onnxruntime", "accelerate", "peft", "sklearn", "matplotlib", "bm25s", "faiss", "usearch", "ray", "lancedb"),
 }
 WITH_TORCH = [
     "cross_encoder.fit",
