@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from likewise.search.hybrid import reciprocal_rank_fusion
-from likewise.search.index_rows import IndexRow, PassageLike, Value, metadata_columns, row_of, text_of
+from likewise.search.index_rows import IndexRow, PassageLike, Value, metadata_columns, row_of
 from likewise.search.index_search import Snapshot, approximated
 from likewise.search.index_store import Approximation, IndexStore, Record, Unfinished, in_list, why_not
 from likewise.search.index_writing import changes
@@ -133,7 +133,7 @@ class Index:
         dimension = np.asarray(model.encode_document(["a text"])).shape[1]
         record = Record(
             _table_name(model, dimension),
-            model.name,
+            _lasting_name(model),
             model.fingerprint,
             str(model.similarity_fn_name),
             dimension,
@@ -204,7 +204,7 @@ class Index:
         if rerank is not None:
             found = _reranked(query, found, rerank)
         return [
-            Hit(text_of(row.heading, row.content), row.source, row.line, row.page, row.heading, score, row.metadata)
+            Hit(row.text, row.source, row.line, row.page, row.heading, score, row.metadata)
             for row, score in found[:top_k]
         ]
 
@@ -230,6 +230,11 @@ class Index:
     def paths(self) -> tuple[str, ...]:
         """What ``create`` was given to keep."""
         return self._store.record().paths
+
+    def set_paths(self, paths: Iterable[str]) -> None:
+        """Keep ``paths`` instead of what was kept; OSError as in ``add``."""
+        with self._store.writing() as record:
+            self._store.write_record(replace(record, paths=tuple(dict.fromkeys(paths))))
 
     def sources(self) -> list[str]:
         """The sources that have passages, in alphabetical order."""
@@ -348,7 +353,7 @@ class Index:
             table = self._store.table(record.table)
             for change in changes(self._store, table, passages, AT_ONCE, replaces):
                 new = self._embedded(record, change.new)
-                old = self._store.vectors(table, [row.id for row in change.moved])
+                old = self._store.vectors(table, [row.passage_id for row in change.moved])
                 if change.moved or change.gone:
                     vectors = np.concatenate([new, old])
                     self._store.change(table, [*change.new, *change.moved], vectors, change.gone)
@@ -385,7 +390,7 @@ class Index:
             target = replace(
                 record,
                 table=name,
-                model=model.name,
+                model=_lasting_name(model),
                 fingerprint=model.fingerprint,
                 similarity=str(model.similarity_fn_name),
                 dimension=dimension,
@@ -398,12 +403,12 @@ class Index:
                 table = self._store.create_table(name, _with_dimension(old.schema, dimension))
                 record = replace(record, unfinished=unfinished)
                 self._store.write_record(record)
-            done = set(table.search(None).select(["id"]).to_arrow()["id"].to_pylist())
+            done = set(table.search(None).select(["passage_id"]).to_arrow()["passage_id"].to_pylist())
             names = [column for column in old.schema.names if column != "vector"]
             bar.reset(total=old.count_rows())
             bar.update(len(done))
             for batch in old.search(None).select(names).to_batches(AT_ONCE):
-                rows = [row_of(values) for values in batch.to_pylist() if values["id"] not in done]
+                rows = [row_of(values) for values in batch.to_pylist() if values["passage_id"] not in done]
                 if rows:
                     self._store.append(table, rows, self._embedded(target, rows, model))
                     bar.update(len(rows))
@@ -418,7 +423,7 @@ class Index:
         """The vectors of rows, as the table has them: (rows, dim)."""
         if not rows:
             return np.zeros((0, record.dimension), np.float32)
-        vectors = (model or self._model).encode_document([row.content for row in rows])
+        vectors = (model or self._model).encode_document([row.passage_text for row in rows])
         return self._vectors(record, vectors, [f"{row.source}, line {row.line}" for row in rows])
 
     def _vectors(self, record: Record, vectors: Any, places: Sequence[str]) -> NDArray[np.float32]:
@@ -452,6 +457,11 @@ def _table_name(model: EmbeddingModel, dimension: int) -> str:
     return f"passages_{kept}_{dimension}"
 
 
+def _lasting_name(model: EmbeddingModel) -> str:
+    """The model's name, from wherever it is asked for: of a folder, the whole path."""
+    return str(Path(model.name).resolve()) if Path(model.name).is_dir() else model.name
+
+
 def _with_dimension(schema: Any, dimension: int) -> Any:
     import pyarrow as pa
 
@@ -468,7 +478,7 @@ def _is_foreign(folder: Path) -> bool:
 
 
 def _reranked(query: str, found: list[tuple[IndexRow, float]], rerank: Rerank | Scorer) -> list[tuple[IndexRow, float]]:
-    texts = [row.content for row, _ in found]
+    texts = [row.passage_text for row, _ in found]
     if not texts:
         return []
     predict = getattr(rerank, "predict", None)

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import re
 import reprlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+logger = logging.getLogger(__name__)
+
 Value = str | int | float
 
 PLACE = ("line", "page")  # these may change while a passage stays the same
-OWN = ("id", "source", *PLACE, "heading", "content", "vector")  # the columns that every index has
-TAKEN = {*OWN, "text", "score", "metadata"}  # names that metadata cannot have
-COLUMN_NAME = re.compile(r"[^\W\d][\w -]*")  # LanceDB refuses dots, and a filter cannot spell backticks
+OWN = ("passage_id", "source", *PLACE, "heading", "passage_text", "vector")  # the columns that every index has
+KINDS = {"string": "text", "int64": "whole numbers", "double": "numbers"}  # Arrow's name → what a person calls it
+LARGEST_WHOLE = 2**63 - 1  # of 64 bits
 
 
 class PassageLike(Protocol):
@@ -44,13 +47,18 @@ class PassageLike(Protocol):
 class IndexRow:
     """A passage as the index holds it."""
 
-    id: str  # of a text within its source: it stays while other passages of the source change
+    passage_id: str  # of a text within its source: it stays while other passages of the source change
     source: str
     line: int | None
     page: int | None
     heading: str
-    content: str  # what the models and the full-text index read: the headings, and below them the text
+    passage_text: str  # what the models and the full-text index read: the headings, and below them the text
     metadata: Mapping[str, Value] = field(default_factory=dict)
+
+    @property
+    def text(self) -> str:
+        """The passage's text, without the headings above it."""
+        return self.passage_text[len(self.heading) + 1 :] if self.heading else self.passage_text
 
     @property
     def details(self) -> tuple[object, ...]:
@@ -58,24 +66,18 @@ class IndexRow:
         return details({"line": self.line, "page": self.page, **self.metadata})
 
 
-def text_of(heading: str, content: str) -> str:
-    """The passage's text, without the headings above it."""
-    return content[len(heading) + 1 :] if heading else content
-
-
 def index_rows(passages: Iterable[PassageLike]) -> Iterator[IndexRow]:
     """Each passage as a row. A text that is twice in a source makes two rows.
 
-    Raises ValueError where metadata have a name or a value that no column can hold.
+    Raises ValueError where metadata are neither texts nor numbers.
     """
     source, counts = None, dict[str, int]()
     for passage in passages:
         if passage.source != source:
             source, counts = passage.source, {}
         content = f"{passage.heading}\n{passage.text}" if passage.heading else passage.text
-        metadata = dict(getattr(passage, "metadata", None) or {})
-        for name, value in metadata.items():
-            _check(name, value, passage.source)
+        given = getattr(passage, "metadata", None) or {}
+        metadata = {column_name(name): _plain(name, value, passage.source) for name, value in given.items()}
         count = counts[content] = counts.get(content, 0) + 1
         own = hashlib.blake2b(digest_size=16)  # 2^64 passages before two of them are likely to be taken for one
         for part in (passage.source, passage.heading, content, str(count)):
@@ -85,14 +87,18 @@ def index_rows(passages: Iterable[PassageLike]) -> Iterator[IndexRow]:
         yield IndexRow(own.hexdigest(), passage.source, passage.line, page, passage.heading, content, metadata)
 
 
-def _check(name: str, value: object, source: str) -> None:
-    if name in TAKEN or not COLUMN_NAME.fullmatch(name):
-        raise ValueError(
-            f"{source}: metadata cannot be called {name!r}; use a name of letters, digits and _ "
-            f"that is none of {', '.join(sorted(TAKEN))}"
-        )
-    if type(value) not in (str, int, float):
-        raise ValueError(f"{source}: the metadata {name!r} is {reprlib.repr(value)}; make it a text or a number")
+def column_name(name: str) -> str:
+    """The column in which the metadata ``name`` is kept: itself where LanceDB can spell it and nothing else has it."""
+    spelled = re.sub(r"[^\w -]", "_", name).lstrip("_") or "unnamed"  # those that begin with _ are LanceDB's own
+    return f"{spelled}_" if spelled in OWN else spelled
+
+
+def _plain(name: str, value: object, source: str) -> Value:
+    if isinstance(value, int):  # a truth value too
+        return int(value) if abs(value) <= LARGEST_WHOLE else float(value)
+    if not isinstance(value, str | float):
+        raise ValueError(f"{source}: the metadata {name!r} are {reprlib.repr(value)}; make them a text or a number")
+    return value
 
 
 def base_schema(dimension: int) -> Any:
@@ -105,38 +111,40 @@ def base_schema(dimension: int) -> Any:
 
 def metadata_columns(schema: Any) -> dict[str, str]:
     """The metadata columns of a table, each with what it holds: "text", "whole numbers" or "numbers"."""
-    kinds = {"string": "text", "int64": "whole numbers", "double": "numbers"}
-    return {column.name: kinds[str(column.type)] for column in schema if column.name not in OWN}
+    return {column.name: KINDS[str(column.type)] for column in schema if column.name not in OWN}
 
 
-def changed_columns(rows: Iterable[IndexRow], schema: Any) -> tuple[dict[str, str], list[str]]:
-    """The columns that ``rows`` need and ``schema`` lacks, with their kinds, and those of whole numbers to widen.
+def fitted(rows: Sequence[IndexRow], kinds: dict[str, str]) -> list[IndexRow]:
+    """``rows`` with metadata that fit the columns of these ``kinds``; what is new there is added to ``kinds``.
 
-    Raises ValueError where a text stands among numbers, or a number among texts.
+    A number among texts becomes a text. A text among numbers is left out, with a warning. Whole numbers become numbers
+    where one is not whole.
     """
-    known = metadata_columns(schema)
-    kinds = dict(known)
     names = {str: "text", int: "whole numbers", float: "numbers"}
+    left_out: dict[str, str] = {}
+    result = []
     for row in rows:
+        metadata: dict[str, Value] = {}
         for name, value in row.metadata.items():
-            kind = names[type(value)]
-            before = kinds.setdefault(name, kind)
-            if (kind == "text") != (before == "text"):
-                raise ValueError(
-                    f"{row.source}: the metadata {name!r} is {reprlib.repr(value)}, "
-                    f"but the index has {before} under this name; use another name"
-                )
-            if kind == "numbers":
-                kinds[name] = kind
-    added = {name: kind for name, kind in kinds.items() if name not in known}
-    return added, [name for name in known if kinds[name] != known[name]]
+            kind = kinds.setdefault(name, names[type(value)])
+            if kind == "text":
+                metadata[name] = str(value)
+            elif isinstance(value, str):
+                left_out[name] = f"{row.source}, line {row.line}: {reprlib.repr(value)}"
+            else:
+                metadata[name] = value
+                kinds[name] = "numbers" if isinstance(value, float) else kind
+        result.append(replace(row, metadata=metadata))
+    for name, place in left_out.items():
+        logger.warning("metadata %r hold numbers, so texts there were left out, such as in %s", name, place)
+    return result
 
 
 def arrow_field(name: str, kind: str) -> Any:
     """The Arrow field of a metadata column."""
     import pyarrow as pa
 
-    return pa.field(name, {"text": pa.string(), "whole numbers": pa.int64(), "numbers": pa.float64()}[kind])
+    return pa.field(name, next(arrow for arrow, own in KINDS.items() if own == kind))
 
 
 def arrow_table(rows: Sequence[IndexRow], vectors: NDArray[np.float32], schema: Any) -> Any:

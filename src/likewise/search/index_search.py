@@ -84,7 +84,7 @@ class Snapshot:
         """The row ids of the ``k`` best by BM25, as LanceDB's full-text index has it, best first."""
         from lancedb.query import MatchQuery
 
-        builder = self.table.search(MatchQuery(query, "content"), query_type="fts").limit(k)
+        builder = self.table.search(MatchQuery(query, "passage_text"), query_type="fts").limit(k)
         if where is not None:
             builder = builder.where(where, prefilter=True)
         ids: list[int] = builder.with_row_id(True).select(["_score"]).to_arrow()["_rowid"].to_pylist()
@@ -106,7 +106,7 @@ class Snapshot:
 
     def _from_memory(self, kept: InMemory, query: NDArray[np.float32], k: int, where: str | None) -> Found:
         if where is not None:
-            found = self.table.search(None).where(where).with_row_id(True).select(["id"]).to_arrow()
+            found = self.table.search(None).where(where).with_row_id(True).select(["passage_id"]).to_arrow()
             chosen = np.flatnonzero(np.isin(kept.ids, found["_rowid"].to_numpy()))
         elif self.record.similarity in ("cosine", "dot"):
             chosen = contenders(query, kept.vectors, k, kept.longest)

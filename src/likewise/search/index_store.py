@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import timedelta
@@ -27,7 +27,6 @@ from likewise.search.index_rows import (
     arrow_field,
     arrow_table,
     base_schema,
-    changed_columns,
     details,
     metadata_columns,
 )
@@ -156,18 +155,18 @@ class IndexStore:
 
     def details(self, table: Any, ids: Collection[str]) -> dict[str, tuple[object, ...]]:
         """What can change of a row, of those of ``ids`` that the table has."""
-        names = ["id", *PLACE, *metadata_columns(table.schema)]
-        found = self._where(table, in_list("id", ids), names)
-        return {values["id"]: details(values) for values in found.to_pylist()}
+        names = ["passage_id", *PLACE, *metadata_columns(table.schema)]
+        found = self._where(table, in_list("passage_id", ids), names)
+        return {values["passage_id"]: details(values) for values in found.to_pylist()}
 
     def ids_of_sources(self, table: Any, sources: Collection[str]) -> set[str]:
         """The ids of all rows of these sources."""
-        return set(self._where(table, in_list("source", sources), ["id"])["id"].to_pylist())
+        return set(self._where(table, in_list("source", sources), ["passage_id"])["passage_id"].to_pylist())
 
     def vectors(self, table: Any, ids: Sequence[str]) -> NDArray[np.float32]:
         """The vectors of the rows ``ids``, in their order: (ids, dim)."""
-        found = self._where(table, in_list("id", ids), ["id", "vector"])
-        place = {own: place for place, own in enumerate(found["id"].to_pylist())}
+        found = self._where(table, in_list("passage_id", ids), ["passage_id", "vector"])
+        place = {own: place for place, own in enumerate(found["passage_id"].to_pylist())}
         return matrix(found["vector"])[[place[own] for own in ids]]
 
     def sources(self, table: Any) -> list[str]:
@@ -177,25 +176,31 @@ class IndexStore:
     def change(self, table: Any, rows: Sequence[IndexRow], vectors: NDArray[np.float32], gone: Sequence[str]) -> None:
         """Put ``rows`` in, with their vectors (rows, dim), in the place of those with the same ids; take ``gone`` out.
 
-        All in one transaction, but for metadata columns that are new: these come before it, empty.
+        All in one transaction.
         """
         with self._told():
-            added, widened = changed_columns(rows, table.schema)
-            for name in widened:
-                table.alter_columns({"path": name, "data_type": arrow_field(name, "numbers").type})
-            if added:
-                import pyarrow as pa
-
-                table.add_columns(pa.schema([arrow_field(name, kind) for name, kind in added.items()]))
-            merge = table.merge_insert("id").when_matched_update_all().when_not_matched_insert_all()
+            merge = table.merge_insert("passage_id").when_matched_update_all().when_not_matched_insert_all()
             if gone:
-                merge = merge.when_not_matched_by_source_delete(in_list("id", gone))
+                merge = merge.when_not_matched_by_source_delete(in_list("passage_id", gone))
             merge.execute(arrow_table(rows, vectors, table.schema))
 
     def append(self, table: Any, rows: Sequence[IndexRow], vectors: NDArray[np.float32]) -> None:
-        """Add rows whose ids the table does not have, in one transaction; it has all columns that they need."""
+        """Add rows whose ids the table does not have, in one transaction."""
         with self._told():
             table.add(arrow_table(rows, vectors, table.schema))
+
+    def fit_columns(self, table: Any, kinds: Mapping[str, str]) -> None:
+        """Give the table the metadata columns ``kinds``: those that are new, empty, and numbers for whole numbers."""
+        known = metadata_columns(table.schema)
+        added = [arrow_field(name, kind) for name, kind in kinds.items() if name not in known]
+        with self._told():
+            for name in known:
+                if kinds[name] != known[name]:
+                    table.alter_columns({"path": name, "data_type": arrow_field(name, kinds[name]).type})
+            if added:
+                import pyarrow as pa
+
+                table.add_columns(pa.schema(added))
 
     def remove(self, table: Any, where: str) -> int:
         """Take out what the filter ``where`` is true of, in one transaction; how many rows that were."""
@@ -210,8 +215,8 @@ class IndexStore:
         from lancedb.index import FTS
 
         with self._told():
-            if not any(index.columns == ["content"] for index in table.list_indices()):
-                table.create_index("content", config=FTS())
+            if not any(index.columns == ["passage_text"] for index in table.list_indices()):
+                table.create_index("passage_text", config=FTS())
             if table.stats()["fragment_stats"]["num_fragments"] >= MANY_FRAGMENTS or _unindexed(table):
                 table.optimize(cleanup_older_than=KEPT)
 
@@ -250,7 +255,7 @@ def in_list(column: str, values: Collection[str]) -> str:
 def why_not(table: Any, where: str) -> str | None:
     """What LanceDB says of ``where`` if it is no condition on the columns of ``table``."""
     try:
-        table.search(None).where(where).select(["id"]).limit(1).to_arrow()
+        table.search(None).where(where).select(["passage_id"]).limit(1).to_arrow()
     except (ValueError, RuntimeError) as error:
         return _reason(error)
     return None

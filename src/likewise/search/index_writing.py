@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from likewise.search.index_rows import IndexRow, PassageLike, index_rows
+from likewise.search.index_rows import IndexRow, PassageLike, fitted, index_rows, metadata_columns
 from likewise.search.index_store import IndexStore
 
 
@@ -34,19 +34,21 @@ def changes(
     batch = list(islice(rows, at_once))
     finished: set[str] = set()  # sources whose last passage was in an earlier batch
     earlier: set[str] = set()  # ids that earlier batches had of the source that goes on in this one
+    kinds = metadata_columns(table.schema)
     while batch:
         following = list(islice(rows, at_once))
-        unique = {row.id: row for row in batch}
+        unique = {row.passage_id: row for row in fitted(batch, kinds)}
+        store.fit_columns(table, kinds)
         known = store.details(table, list(unique))
         gone: list[str] = []
         if replaces:
             ended = _ended(batch, following[0].source if following else None, finished)
             gone = sorted(store.ids_of_sources(table, ended) - unique.keys() - earlier)
-            goes_on = {row.id for row in batch if row.source not in ended}
+            goes_on = {row.passage_id for row in batch if row.source not in ended}
             earlier = goes_on | (earlier if batch[0].source not in ended else set())
             finished |= ended
         there = [row for own, row in unique.items() if own in known]
-        moved = [row for row in there if known[row.id] != row.details]
+        moved = [row for row in there if known[row.passage_id] != row.details]
         yield Change([row for own, row in unique.items() if own not in known], moved, gone, len(there) - len(moved))
         batch = following
 
