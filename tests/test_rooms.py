@@ -51,7 +51,19 @@ ROOMS = [  # each uses itself and those above it
 ]
 HEAVY = {
     *("torch", "transformers", "datasets", "pandas", "pyarrow", "scipy", "sentence_transformers"),
-    *("onnx", "onnxruntime", "accelerate", "peft", "sklearn", "matplotlib", "bm25s", "faiss", "usearch", "ray", "lancedb"),
+    *(
+        "onnx",
+        "onnxruntime",
+        "accelerate",
+        "peft",
+        "sklearn",
+        "matplotlib",
+        "bm25s",
+        "faiss",
+        "usearch",
+        "ray",
+        "lancedb",
+    ),
 }
 WITH_TORCH = [
     "cross_encoder.fit",

@@ -29,6 +29,7 @@ ENOUGH = 0.98
 SAMPLE = 100  # searches by which an approximate index is compared with exact search
 RECALL_AT = 10
 METRICS = {"cosine": "cosine", "dot": "dot", "euclidean": "l2"}  # LanceDB knows no Manhattan distance
+SCANNED = METRICS | {"cosine": "dot"}  # of unit vectors; by its cosine LanceDB would not find what has no direction
 READ_ROWS = 16_384  # of vectors that are compared at once where they do not stay in memory
 
 Found = list[tuple[int, float]]  # row id of LanceDB, score; best first
@@ -67,7 +68,8 @@ class Snapshot:
                 self._in_memory = self._read()
         if self._in_memory is not None and (where is None or self.record.similarity not in METRICS):
             return self._from_memory(self._in_memory, query, k, where)
-        builder = self.table.search(query, vector_column_name="vector").distance_type(METRICS[self.record.similarity])
+        metric = (METRICS if self.is_approximate else SCANNED)[self.record.similarity]
+        builder = self.table.search(query, vector_column_name="vector").distance_type(metric)
         builder = builder.limit(k + TIED).with_row_id(True).select(["vector", "_distance"])
         if self.is_approximate and self.record.approximation:
             builder = probing(builder, self.record.approximation.probes)
