@@ -23,7 +23,8 @@ def write(path: Path) -> None:
     index_file.AT_ONCE = PASSAGES
     index_search.APPROXIMATE_FROM = 300
     index = Index.open(path, WordHashes())
-    first = 1 + max((int(hit.text.split()[3]) for hit in index.search("edition", 10_000)), default=0)
+    held = editions_in([hit.text for hit in index.search("edition", 10_000)])
+    first = 1 + max(map(int, held), default=0)
     for number in count(first):
         for source in SOURCES:
             index.update(edition(source, number, PASSAGES))

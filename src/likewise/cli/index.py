@@ -87,7 +87,7 @@ def remove(
     with Index.open(path) as opened:
         roots = [_whole(given) for given in sources or ()]
         removed = opened.remove(*(source for source in opened.sources() if _is_in(source, roots)), where=where)
-        opened.set_paths(kept for kept in opened.paths if kept not in roots)
+        opened.set_paths(kept for kept in opened.paths if not _is_in(kept, roots))
     if not removed:
         raise ValueError(f"{path} has no such passages; likewise index search prints how its files are called")
     typer.echo(f"{path}: {_passage_count(removed)} removed", err=True)

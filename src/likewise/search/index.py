@@ -295,7 +295,7 @@ class Index:
     @property
     def _model(self) -> EmbeddingModel:
         if self._given is None:
-            from likewise.sentence_transformer import SentenceTransformer
+            from likewise import SentenceTransformer  # here, for whoever hands in a model needs none
 
             self._given = SentenceTransformer(self._store.record().model)
         return self._given
