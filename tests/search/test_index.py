@@ -254,7 +254,8 @@ def test_hybrid_search_finds_by_words_what_vectors_do_not(tmp_path: Path) -> Non
     index.add([Passage("Zyx", "later.txt", 1, "")])  # after the full-text index was made
     assert index.search("trains", 1, hybrid=True)[0].text == TRAIN.text  # the words are stemmed
     (hit,) = index.search('zyx "AND (* OR ~', 1, hybrid=True)
-    assert (hit.text, hit.score) == ("Zyx", pytest.approx(2 / 61))
+    assert hit.text == "Zyx"
+    assert hit.score == pytest.approx(2 / 61)
 
 
 def test_reciprocal_rank_fusion_by_hand() -> None:
@@ -296,7 +297,7 @@ def test_another_model_embeds_the_index_again_and_old_vectors_answer_until_it_ha
     class Watched(WordHashes):
         stops_after = 3
 
-        def encode_document(self, inputs: list[str]) -> np.ndarray:  # type: ignore[type-arg, override]
+        def encode_document(self, inputs: list[str]) -> np.ndarray:  # type: ignore[override]
             if len(self.embedded) >= self.stops_after:
                 raise KeyboardInterrupt
             assert reader.search("members boat", 1)[0].text == BOAT.text
@@ -322,7 +323,7 @@ def test_another_model_embeds_the_index_again_and_old_vectors_answer_until_it_ha
 
 def test_what_was_changed_since_an_unfinished_embedding_is_not_lost(index: Index) -> None:
     class Stopped(WordHashes):
-        def encode_document(self, inputs: list[str]) -> np.ndarray:  # type: ignore[type-arg, override]
+        def encode_document(self, inputs: list[str]) -> np.ndarray:  # type: ignore[override]
             if self.embedded:
                 raise KeyboardInterrupt
             return super().encode_document(inputs)
