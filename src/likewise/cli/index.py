@@ -1,0 +1,270 @@
+"""``likewise index``: an index that is kept, so that a search need not embed everything again."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from likewise.cli.output import on_terminal, one_line, print_records
+from likewise.cli.search import INDENT
+
+if TYPE_CHECKING:
+    from likewise.passages import Passage
+    from likewise.search.index import Changed, Hit
+
+index = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+
+AnIndex = Annotated[Path, typer.Argument(metavar="INDEX", help="The folder of the index.")]
+Paths = Annotated[
+    list[str], typer.Argument(metavar="PATH", help="Files, and folders of them: text, Markdown, HTML, PDF, tables.")
+]
+
+
+@index.callback()
+def about() -> None:
+    """Keep an index of your files: passages, vectors and words, embedded once.
+
+    Example: likewise index build docs/ README.md -o my.index
+
+    Example: likewise index search my.index "how are the labels made?"
+    """
+
+
+@index.command(no_args_is_help=True)
+def build(
+    paths: Paths,
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="INDEX", help="The new folder.")],
+    model: Annotated[str, typer.Option(metavar="MODEL", help="A folder, or a name on the Hub.")] = "all-MiniLM-L6-v2",
+) -> None:
+    """Make an index of all passages of the files.
+
+    It keeps in mind which files and folders it was made from: update reads them again. Where building is interrupted,
+    what was written is whole, and update goes on.
+
+    Example: likewise index build docs/ README.md -o my.index
+    """
+    from likewise import SentenceTransformer  # here: --help must not wait for torch
+    from likewise.search.index import Index
+
+    _check_paths(paths)
+    with Index.create(output, SentenceTransformer(model), [_whole(path) for path in paths]) as made:
+        _tell(output, made.add(_passages(paths, set()), show_progress_bar=True))
+
+
+@index.command(no_args_is_help=True)
+def add(path: AnIndex, paths: Paths) -> None:
+    """Add the passages of more files.
+
+    What is there already is not embedded again. To add a file's changes, and to take out what it has no more, update.
+
+    Example: likewise index add my.index letters/
+    """
+    from likewise.search.index import Index
+
+    _check_paths(paths)
+    with Index.open(path) as opened:
+        opened.set_paths([*opened.paths, *map(_whole, paths)])
+        _tell(path, opened.add(_passages(paths, set()), show_progress_bar=True))
+
+
+@index.command(no_args_is_help=True)
+def remove(
+    path: AnIndex,
+    sources: Annotated[list[str] | None, typer.Argument(metavar="FILE", help="Files, and folders of them.")] = None,
+    where: Annotated[str | None, typer.Option(metavar="CONDITION", help="Those that it is true of.")] = None,
+) -> None:
+    """Take out the passages of files, or of a condition.
+
+    An update puts a file back that is still there, in a folder that the index was made from.
+
+    Example: likewise index remove my.index notes/old.md
+
+    Example: likewise index remove my.index --where "year < 1990"
+    """
+    from likewise.search.index import Index
+
+    if not sources and where is None:
+        raise typer.BadParameter("say what to remove: files, or --where", param_hint="FILE")
+    with Index.open(path) as opened:
+        roots = [_whole(given) for given in sources or ()]
+        removed = opened.remove(*(source for source in opened.sources() if _is_in(source, roots)), where=where)
+        opened.set_paths(kept for kept in opened.paths if not _is_in(kept, roots))
+    if not removed:
+        raise ValueError(f"{path} has no such passages; likewise index search prints how its files are called")
+    typer.echo(f"{path}: {_passage_count(removed)} removed", err=True)
+
+
+@index.command(no_args_is_help=True)
+def update(
+    path: AnIndex,
+    paths: Annotated[
+        list[str] | None, typer.Argument(metavar="PATH", help="Only these files and folders; else all that it has.")
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(metavar="MODEL", help="Embed everything again by this model, from the stored texts.")
+    ] = None,
+) -> None:
+    """Bring an index up to date: embed what is new or changed, take out what is gone.
+
+    With --model, no file is read: every passage is embedded again from the text that the index holds. The old vectors
+    answer until the new ones are whole. Where this was interrupted, the same command goes on.
+
+    Example: likewise index update my.index
+    """
+    from likewise.search.index import Index
+
+    if model is not None:
+        from likewise import SentenceTransformer
+
+        if paths:
+            raise typer.BadParameter("--model reads no files: update them in a second step", param_hint="PATH")
+        with Index.open(path) as opened:
+            opened.update(model=SentenceTransformer(model), show_progress_bar=True)
+        typer.echo(f"{path}: embedded by {model}", err=True)
+        return
+    with Index.open(path) as opened:
+        roots = [_whole(given) for given in paths or opened.paths]
+        for root in roots:
+            if not Path(root).exists():  # perhaps a disk that is not mounted: no reason to forget what was on it
+                typer.echo(
+                    f"likewise: {one_line(root)} is not there, so its passages stay; "
+                    f"to take them out: likewise index remove {path} {one_line(root)}",
+                    err=True,
+                )
+        there = [root for root in roots if Path(root).exists()]
+        seen: set[str] = set()
+        changed = opened.update(_passages(there, seen), show_progress_bar=True)
+        gone = [source for source in opened.sources() if source not in seen and _is_in(source, there)]
+        _tell(path, changed, opened.remove(*gone))
+
+
+@index.command(no_args_is_help=True)
+def search(
+    path: AnIndex,
+    query: Annotated[str, typer.Argument(metavar="QUERY", help="What to look for: a question or some words.")],
+    top_k: Annotated[int, typer.Option("--top-k", "-k", metavar="N", min=1, help="How many passages to print.")] = 5,
+    hybrid: Annotated[bool, typer.Option("--hybrid", help="Look for its words too, and join both rankings.")] = False,
+    where: Annotated[
+        str | None, typer.Option(metavar="CONDITION", help="Only passages that it is true of, such as: year >= 2020")
+    ] = None,
+    rerank: Annotated[
+        str | None,
+        typer.Option(metavar="MODEL", help="A cross-encoder that reads the best passages and puts them in order."),
+    ] = None,
+) -> None:
+    """Find the passages that are closest to QUERY in meaning.
+
+    The best one comes first, with its score: that of the model, with --hybrid that of reciprocal rank fusion, with
+    --rerank that of the cross-encoder. A condition speaks of source, line, page, heading and the files' own columns.
+
+    Example: likewise index search my.index "who may use the boat?" --hybrid -k 3
+
+    To a pipe or a file: one passage a line, without a header: score, file:line, headings and passage, separated by
+    tabs.
+    """
+    from likewise.search.index import Index
+
+    judge = None
+    if rerank is not None:
+        from likewise.cli.reranker import reranker
+
+        judge = reranker(rerank)
+    with Index.open(path) as opened:
+        hits = opened.search(query, top_k, where, hybrid, judge)
+    if on_terminal():
+        _print_for_people(hits)
+    else:
+        print_records((hit.score, _place(hit), hit.heading, hit.text) for hit in hits)
+
+
+@index.command(no_args_is_help=True)
+def info(path: AnIndex) -> None:
+    """Print what an index is: its model, how much it holds, and how it is searched."""
+    from likewise.search.index import Index
+
+    with Index.open(path) as opened:
+        facts = opened.info()
+        kept = opened.paths
+    approximate = facts.approximation
+    way = "exact"
+    if approximate is not None:
+        way = f"approximate, recall@10 {approximate.recall:.3f} against exact search ({approximate.sample} searches)"
+    typer.echo(f"passages    {facts.passages:,} of {facts.sources:,} files, {facts.size / 1e6:,.1f} MB")
+    typer.echo(f"model       {facts.model} ({facts.fingerprint}), {facts.dimension} dimensions, {facts.similarity}")
+    typer.echo(f"search      {way}")
+    for name, kind in facts.metadata.items():
+        typer.echo(f"column      {one_line(name)}: {kind}")
+    for given in kept:
+        typer.echo(f"made from   {one_line(given)}")
+    if facts.unfinished:
+        typer.echo("unfinished  the vectors of another model; the same likewise index update --model goes on")
+
+
+def _passages(paths: Iterable[str], seen: set[str]) -> "Iterator[Passage]":
+    """The passages of the files, under their whole paths, so that each has one name; ``seen`` are their files.
+
+    A file that cannot be read is told on standard error, and is seen: it may be readable again next time.
+    """
+    from likewise.documents import Problem, read_documents
+
+    for found in read_documents(list(dict.fromkeys(map(_whole, paths)))):
+        seen.add(found.source)
+        if isinstance(found, Problem):
+            typer.echo(f"likewise: left out: {one_line(str(found))}", err=True)
+        else:
+            yield found
+
+
+def _check_paths(paths: Iterable[str]) -> None:
+    for path in paths:
+        if not Path(path).exists():
+            raise FileNotFoundError(f"there is no {path}; name files and folders that exist")
+
+
+def _whole(path: str) -> str:
+    """The name under which a file is in the index, so that it is found from any folder."""
+    return str(Path(path).resolve())
+
+
+def _is_in(source: str, roots: Iterable[str]) -> bool:
+    return any(source == root or Path(root) in Path(source).parents for root in roots)
+
+
+def _tell(path: Path, changed: "Changed", removed: int = 0) -> None:
+    counts = {
+        "added": changed.added,
+        "moved": changed.moved,
+        "removed": changed.removed + removed,
+        "unchanged": changed.unchanged,
+    }
+    told = ", ".join(f"{number:,} {what}" for what, number in counts.items() if number)
+    typer.echo(f"{path}: passages: {told}" if told else f"{path}: there is no text in these files", err=True)
+
+
+def _passage_count(number: int) -> str:
+    return f"{number:,} passage{'s' * (number != 1)}"
+
+
+def _place(hit: "Hit") -> str:
+    """File and line; a file below the working folder as it is called from there."""
+    source = Path(hit.source)
+    name = str(source.relative_to(Path.cwd())) if Path.cwd() in source.parents else hit.source
+    where = name if hit.line is None else f"{name}:{hit.line}"
+    return where if hit.page is None else f"{where}, page {hit.page}"
+
+
+def _print_for_people(hits: "Iterable[Hit]") -> None:
+    """Each hit as its score and its place, and below them its headings and its text."""
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console()
+    for hit in hits:
+        place = Text.assemble((f"{hit.score:.4f}", "bold"), "  ", (one_line(_place(hit)), "cyan"))
+        console.print(place, soft_wrap=True)
+        for text in (Text(one_line(hit.heading), style="italic"), Text(one_line(hit.text))):
+            for line in text.wrap(console, console.width - INDENT) if text else ():
+                line.rstrip()
+                console.print(Text(" " * INDENT) + line)
+        console.print()

@@ -1,0 +1,495 @@
+"""An index that a person keeps: passages, their vectors and words in a folder, searched without embedding them again.
+
+What it holds is in LanceDB; index_store.py says how it stays whole, index_search.py how it is searched.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from threading import Lock
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from likewise.search.hybrid import reciprocal_rank_fusion
+from likewise.search.index_rows import IndexRow, PassageLike, Value, metadata_columns, row_of
+from likewise.search.index_search import Snapshot, approximated
+from likewise.search.index_store import Approximation, IndexStore, Record, Unfinished, in_list, why_not
+from likewise.search.index_writing import changes
+from likewise.similarity import normalize_embeddings
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
+
+AT_ONCE = 4096  # passages of one transaction: 6 MB of vectors of 384 dimensions, some seconds of embedding
+CANDIDATES = 50  # passages that a re-ranker reads
+RANKED = 100  # passages of each of the two rankings of hybrid search
+
+
+class EmbeddingModel(Protocol):
+    """What an index needs of a model; SentenceTransformer has it."""
+
+    name: str
+    similarity_fn_name: str
+
+    @property
+    def fingerprint(self) -> str:
+        """What tells it from other models."""
+
+    def encode_query(self, inputs: Any) -> Any:
+        """Texts → vectors (texts, dim), for what is asked."""
+
+    def encode_document(self, inputs: Any) -> Any:
+        """Texts → vectors (texts, dim), for what is found."""
+
+
+class Scorer(Protocol):
+    """A re-ranker with ``predict``; CrossEncoder has it."""
+
+    def predict(self, pairs: Any) -> Any:
+        """Pairs of question and text → a score for each."""
+
+
+Rerank = Callable[[str, list[str]], Iterable[float]]
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A passage that was found. ``score`` is the similarity, or that of the fusion or of the re-ranker."""
+
+    text: str
+    source: str
+    line: int | None
+    page: int | None
+    heading: str
+    score: float
+    metadata: Mapping[str, Value]
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """What a change did to how many passages."""
+
+    added: int = 0  # embedded, so also those whose text is another one now
+    moved: int = 0  # same text, but another line, page or metadata
+    removed: int = 0
+    unchanged: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class IndexInfo:
+    """What an index is."""
+
+    path: str
+    passages: int
+    sources: int
+    model: str
+    fingerprint: str
+    similarity: str
+    dimension: int
+    metadata: Mapping[str, str]  # column → "text", "whole numbers" or "numbers"
+    size: int  # bytes on the disk
+    approximation: Approximation | None  # None: a search is exact
+    unfinished: bool  # whether the vectors of another model are being made
+
+
+class Index:
+    """An index in a folder; made by ``Index.create`` and ``Index.open``. Several threads may search it.
+
+    >>> with Index.create("my.index", model) as index:
+    ...     index.add(passages)
+    ...     index.search("who may use the boat?", top_k=3)
+    """
+
+    def __init__(self, store: IndexStore, model: EmbeddingModel | None):
+        self._store = store
+        self._given = model
+        self._lock = Lock()
+        self._snapshot: Snapshot | None = None
+        self._probe: Any = None  # the table, followed to its newest version
+
+    @classmethod
+    def create(cls, path: str | os.PathLike[str], model: EmbeddingModel, paths: Sequence[str] = ()) -> Index:
+        """Make an empty index in the folder ``path``. ``paths`` are kept in it, for whoever reads them again.
+
+        Raises:
+            ImportError: The package lancedb is missing.
+            FileExistsError: There is an index, or something else.
+            OSError: It cannot be written.
+        """
+        folder = Path(path)
+        if (folder.exists() and not folder.is_dir()) or _is_foreign(folder):
+            raise FileExistsError(f"{folder} is there already, and is no index; give the name of a new folder")
+        store = IndexStore(folder)
+        if store.exists():
+            raise FileExistsError(f"there is an index in {folder} already; add to it, update it, or give another name")
+        folder.mkdir(parents=True, exist_ok=True)
+        dimension = np.asarray(model.encode_document(["a text"])).shape[1]
+        record = Record(
+            _table_name(model, dimension),
+            _lasting_name(model),
+            model.fingerprint,
+            str(model.similarity_fn_name),
+            dimension,
+            tuple(paths),
+        )
+        store.create(record)
+        return cls(store, model)
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str], model: EmbeddingModel | None = None) -> Index:
+        """Open the index in the folder ``path``; without ``model``, its own is loaded by its name.
+
+        Raises:
+            ImportError: The package lancedb is missing.
+            FileNotFoundError: There is no index.
+            ValueError: It was made with another model, or by another version of likewise.
+        """
+        folder = Path(path)
+        index = cls(IndexStore(folder), model)
+        record = index._store.record()
+        if model is not None:
+            index._check_model(record, model)
+        return index
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of what it keeps in memory; it can be used again."""
+        with self._lock:
+            self._snapshot = self._probe = None
+
+    # Searching
+
+    def search(
+        self,
+        query: str,
+        top_k: int = 10,
+        where: str | None = None,
+        hybrid: bool = False,
+        rerank: Rerank | Scorer | None = None,
+    ) -> list[Hit]:
+        """The ``top_k`` passages that answer ``query`` best, best first, of those that ``where`` is true of.
+
+        ``where`` is a condition of SQL on the columns source, line, page, heading and those of the metadata, such as
+        ``year >= 2020 AND source LIKE 'notes/%'``.
+
+        ``hybrid`` also ranks by words (BM25), and joins both rankings by reciprocal rank fusion, whose scores the hits
+        then have. ``rerank`` reads the CANDIDATES best and puts them in order by its own scores: a CrossEncoder, or a
+        function of the query and a list of texts.
+
+        The result is exact up to some size of the index, and approximate from there on: ``info`` says which.
+
+        Raises ValueError where ``where`` is no condition, ``top_k`` is less than 1, or the model is another one.
+        """
+        if top_k < 1:
+            raise ValueError(f"top_k must be at least 1, not {top_k}")
+        if not isinstance(query, str):
+            raise ValueError(f"the query must be one text, not {type(query).__name__}")
+        depth = max(top_k, CANDIDATES) if rerank is not None else top_k
+        with self._checked_condition(where):
+            found = self._found(query, depth, where, hybrid)
+        if rerank is not None:
+            found = _reranked(query, found, rerank)
+        return [
+            Hit(row.text, row.source, row.line, row.page, row.heading, score, row.metadata)
+            for row, score in found[:top_k]
+        ]
+
+    def info(self) -> IndexInfo:
+        """What the index is, as it is now."""
+        record = self._store.record()
+        table = self._store.table(record.table)
+        return IndexInfo(
+            str(self._store.path),
+            table.count_rows(),
+            len(self._store.sources(table)),
+            record.model,
+            record.fingerprint,
+            record.similarity,
+            record.dimension,
+            metadata_columns(table.schema),
+            self._store.size(),
+            record.approximation,
+            record.unfinished is not None,
+        )
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """What ``create`` was given to keep."""
+        return self._store.record().paths
+
+    def set_paths(self, paths: Iterable[str]) -> None:
+        """Keep ``paths`` instead of what was kept; OSError as in ``add``."""
+        with self._store.writing() as record:
+            self._store.write_record(replace(record, paths=tuple(dict.fromkeys(paths))))
+
+    def sources(self) -> list[str]:
+        """The sources that have passages, in alphabetical order."""
+        return self._store.sources(self._store.table(self._store.record().table))
+
+    # Changing
+
+    def add(self, passages: Iterable[PassageLike], show_progress_bar: bool = False) -> Changed:
+        """Add passages. Those that are there, the same text of the same source, are not embedded again.
+
+        AT_ONCE passages are one transaction. Whatever interrupts it leaves whole batches; adding the same again goes
+        on. One process writes at a time; others may search meanwhile.
+
+        Raises:
+            OSError: It cannot be written, as on a full disk, or another process is writing.
+            ValueError: The model is another one, or metadata do not fit.
+        """
+        return self._change(passages, False, show_progress_bar)
+
+    def update(
+        self,
+        passages: Iterable[PassageLike] | None = None,
+        model: EmbeddingModel | None = None,
+        show_progress_bar: bool = False,
+    ) -> Changed:
+        """Bring sources up to date, embedding only what changed; or embed the whole index by another ``model``.
+
+        ``passages`` are all that their sources hold now, those of one source next to each other. Texts that are new to
+        a source are embedded and added; those that it has no more are removed. Sources that no passage is from stay as
+        they are. A source of up to AT_ONCE passages changes in one transaction.
+
+        With ``model``, every passage is embedded again from the text that the index holds. The old vectors answer until
+        the new ones are whole; then both change places in one step. Where this was interrupted, the same call goes on.
+
+        Raises what ``add`` does.
+        """
+        if model is not None:
+            self._embed_again(model, show_progress_bar)
+        if passages is None:
+            return Changed()
+        return self._change(passages, True, show_progress_bar)
+
+    def remove(self, *sources: str, where: str | None = None) -> int:
+        """Take out all passages of ``sources``, and those that the condition ``where`` is true of; how many they were.
+
+        Raises ValueError where ``where`` is no condition, and what ``add`` raises.
+        """
+        with self._store.writing() as record, self._checked_condition(where):
+            table = self._store.table(record.table)
+            removed = self._store.remove(table, in_list("source", sources)) if sources else 0
+            removed += self._store.remove(table, where) if where is not None else 0
+            if removed:
+                self._store.tidy(table)
+        return removed
+
+    # Inside
+
+    @property
+    def _model(self) -> EmbeddingModel:
+        if self._given is None:
+            from likewise import SentenceTransformer  # here, for whoever hands in a model needs none
+
+            self._given = SentenceTransformer(self._store.record().model)
+        return self._given
+
+    def _latest(self) -> Snapshot:
+        with self._lock:
+            record = self._store.record()
+            if self._probe is None or self._probe.name != record.table:
+                self._probe = self._store.table(record.table)
+            self._probe.checkout_latest()
+            seen = self._snapshot
+            if seen is None or (seen.record, seen.version) != (record, self._probe.version):
+                self._snapshot = Snapshot(self._store.table(record.table), record)
+            assert self._snapshot is not None
+            return self._snapshot
+
+    def _found(self, query: str, depth: int, where: str | None, hybrid: bool) -> list[tuple[IndexRow, float]]:
+        before = self._store.record().table
+        try:
+            return self._found_now(query, depth, where, hybrid)
+        except (OSError, RuntimeError, ValueError):
+            if self._store.record().table == before:
+                raise
+        return self._found_now(query, depth, where, hybrid)  # the table was replaced while it was searched
+
+    def _found_now(self, query: str, depth: int, where: str | None, hybrid: bool) -> list[tuple[IndexRow, float]]:
+        snapshot = self._latest()
+        record = snapshot.record
+        self._check_model(record, self._model)
+        vector = self._vectors(record, self._model.encode_query([query]), ["the query"])[0]
+        scored = snapshot.nearest(vector, max(depth, RANKED) if hybrid else depth, where)
+        if hybrid:
+            words = snapshot.with_words(query, max(depth, RANKED), where)
+            scored = reciprocal_rank_fusion([[own for own, _ in scored], words])[:depth]
+        rows = snapshot.rows([own for own, _ in scored])
+        return [(row, score) for row, (_, score) in zip(rows, scored, strict=True)]
+
+    @contextmanager
+    def _checked_condition(self, where: str | None) -> Iterator[None]:
+        """Say what is wrong with ``where`` if it was that which failed."""
+        try:
+            yield
+        except (ValueError, OSError, RuntimeError) as error:
+            table = self._store.table(self._store.record().table)
+            reason = None if where is None else why_not(table, where)
+            if reason is None:
+                raise
+            columns = ", ".join(["source", "line", "page", "heading", *metadata_columns(table.schema)])
+            raise ValueError(f"where={where!r} is no condition on the columns {columns}: {reason}") from error
+
+    def _change(self, passages: Iterable[PassageLike], replaces: bool, shows_progress: bool) -> Changed:
+        counts = Changed()
+        with self._store.writing() as record, _bar(shows_progress, "Indexing") as bar:
+            self._check_model(record, self._model)
+            table = self._store.table(record.table)
+            for change in changes(self._store, table, passages, AT_ONCE, replaces):
+                new = self._embedded(record, change.new)
+                old = self._store.vectors(table, [row.passage_id for row in change.moved])
+                if change.moved or change.gone:
+                    vectors = np.concatenate([new, old])
+                    self._store.change(table, [*change.new, *change.moved], vectors, change.gone)
+                elif change.new:
+                    self._store.append(table, change.new, new)
+                counts = Changed(
+                    counts.added + len(change.new),
+                    counts.moved + len(change.moved),
+                    counts.removed + len(change.gone),
+                    counts.unchanged + change.unchanged,
+                )
+                bar.update(len(change.new) + len(change.moved) + change.unchanged)
+            self._finish(table, record)
+        return counts
+
+    def _finish(self, table: Any, record: Record) -> None:
+        """What a change leaves to do: the indexes of words and vectors, and whatever an interruption left behind."""
+        self._store.tidy(table)
+        approximation = approximated(table, record)
+        if approximation != record.approximation:
+            self._store.write_record(replace(record, approximation=approximation))
+        unfinished = [record.unfinished.table] if record.unfinished else []
+        self._store.drop_other_tables([record.table, *unfinished])
+
+    def _embed_again(self, model: EmbeddingModel, shows_progress: bool) -> None:
+        with self._store.writing() as record, _bar(shows_progress, "Embedding again") as bar:
+            dimension = np.asarray(model.encode_document(["a text"])).shape[1]
+            name = _table_name(model, dimension)
+            if name == record.table:
+                self._given = model
+                return
+            old = self._store.table(record.table)
+            unfinished = Unfinished(name, old.version)
+            target = replace(
+                record,
+                table=name,
+                model=_lasting_name(model),
+                fingerprint=model.fingerprint,
+                similarity=str(model.similarity_fn_name),
+                dimension=dimension,
+                approximation=None,
+                unfinished=None,
+            )
+            if record.unfinished == unfinished:
+                table = self._store.table(name)
+            else:
+                table = self._store.create_table(name, _with_dimension(old.schema, dimension))
+                record = replace(record, unfinished=unfinished)
+                self._store.write_record(record)
+            done = set(table.search(None).select(["passage_id"]).to_arrow()["passage_id"].to_pylist())
+            names = [column for column in old.schema.names if column != "vector"]
+            bar.reset(total=old.count_rows())
+            bar.update(len(done))
+            for batch in old.search(None).select(names).to_batches(AT_ONCE):
+                rows = [row_of(values) for values in batch.to_pylist() if values["passage_id"] not in done]
+                if rows:
+                    self._store.append(table, rows, self._embedded(target, rows, model))
+                    bar.update(len(rows))
+            self._store.tidy(table)
+            self._store.write_record(replace(target, approximation=approximated(table, target)))  # the one step
+            self._given = model
+            self._store.drop_other_tables([name])
+
+    def _embedded(
+        self, record: Record, rows: Sequence[IndexRow], model: EmbeddingModel | None = None
+    ) -> NDArray[np.float32]:
+        """The vectors of rows, as the table has them: (rows, dim)."""
+        if not rows:
+            return np.zeros((0, record.dimension), np.float32)
+        vectors = (model or self._model).encode_document([row.passage_text for row in rows])
+        return self._vectors(record, vectors, [f"{row.source}, line {row.line}" for row in rows])
+
+    def _vectors(self, record: Record, vectors: Any, places: Sequence[str]) -> NDArray[np.float32]:
+        """``vectors`` (texts, dim) as the table has them: of length 1 where the cosine counts.
+
+        Raises ValueError where they do not fit, or hold what is no number.
+        """
+        found = np.asarray(vectors, dtype=np.float32)
+        if found.shape != (len(places), record.dimension):
+            raise ValueError(
+                f"the model gives vectors of shape {found.shape}, where the index {self._store.path} has "
+                f"{record.dimension} dimensions; embed it again with: likewise index update {self._store.path} --model"
+            )
+        bad = np.flatnonzero(~np.isfinite(found).all(axis=1))
+        if len(bad):
+            raise ValueError(f"the model gives a vector that is not finite for {places[bad[0]]}; use another dtype")
+        return normalize_embeddings(found) if record.similarity == "cosine" else found
+
+    def _check_model(self, record: Record, model: EmbeddingModel) -> None:
+        if model.fingerprint != record.fingerprint:
+            path = self._store.path
+            raise ValueError(
+                f"the index {path} was made with the model {record.model} (fingerprint {record.fingerprint}), not with "
+                f"{model.name} ({model.fingerprint}), whose vectors mean something else; use {record.model}, or embed "
+                f"the index again with: likewise index update {path} --model {model.name}"
+            )
+
+
+def _table_name(model: EmbeddingModel, dimension: int) -> str:
+    kept = "".join(character for character in model.fingerprint if character.isalnum())[:32]
+    return f"passages_{kept}_{dimension}"
+
+
+def _lasting_name(model: EmbeddingModel) -> str:
+    """The model's name, from wherever it is asked for: of a folder, the whole path."""
+    return str(Path(model.name).resolve()) if Path(model.name).is_dir() else model.name
+
+
+def _with_dimension(schema: Any, dimension: int) -> Any:
+    import pyarrow as pa
+
+    place = schema.get_field_index("vector")
+    return schema.set(place, pa.field("vector", pa.list_(pa.float32(), dimension)))
+
+
+def _is_foreign(folder: Path) -> bool:
+    """Whether a folder holds anything that an interrupted ``create`` did not leave there."""
+    return folder.is_dir() and any(
+        not (entry.name.endswith(".lance") or entry.name.startswith((".", "index.json", "writing.lock")))
+        for entry in folder.iterdir()
+    )
+
+
+def _reranked(query: str, found: list[tuple[IndexRow, float]], rerank: Rerank | Scorer) -> list[tuple[IndexRow, float]]:
+    texts = [row.passage_text for row, _ in found]
+    if not texts:
+        return []
+    predict = getattr(rerank, "predict", None)
+    scores = rerank(query, texts) if predict is None else predict([(query, text) for text in texts])  # type: ignore[operator]
+    judged = [(row, float(score)) for (row, _), score in zip(found, scores, strict=True)]
+    return sorted(judged, key=lambda hit: -hit[1])
+
+
+@contextmanager
+def _bar(shows: bool, description: str) -> Iterator[tqdm[Any]]:
+    from tqdm import tqdm
+
+    with tqdm(desc=description, unit=" passages", unit_scale=True, disable=not shows) as bar:
+        yield bar

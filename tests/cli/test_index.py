@@ -1,0 +1,179 @@
+"""likewise index: built, changed and searched from the shell."""
+
+from pathlib import Path
+
+import pytest
+
+from likewise.passages import Passage
+from likewise.search.index import Index
+from tests.cli.conftest import Run
+from tests.cli.word_counts import WordCounts
+from tests.tiny_checkpoints import tiny_classifier
+
+pytest.importorskip("lancedb", reason="an index needs the package lancedb")
+
+HOUSE = """\
+# The house
+
+## Kitchen
+
+The kettle makes the tea.
+
+## Station
+
+The train is late.
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, models: list[WordCounts]) -> Path:
+    """The working folder, with a folder of notes."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "house.md").write_text(HOUSE, encoding="utf-8")
+    (tmp_path / "notes" / "plain.txt").write_text("Tea, tea and more tea.\n", encoding="utf-8")
+    return tmp_path
+
+
+@pytest.fixture
+def built(folder: Path, run: Run, models: list[WordCounts]) -> Path:
+    """The working folder, with an index of the notes."""
+    finished = run("index", "build", "notes", "notes/plain.txt", "-o", "my.index", "--model", "counts")
+    assert (finished.code, finished.out) == (0, "")
+    assert finished.err.splitlines()[-1] == "my.index: passages: 3 added"
+    models.clear()
+    return folder
+
+
+def embedded(models: list[WordCounts]) -> list[str]:
+    return [text for model in models for method, texts, _ in model.calls if "document" in method for text in texts]
+
+
+@pytest.mark.usefixtures("built")
+def test_programs_get_one_line_a_passage_and_the_files_are_not_read(run: Run, models: list[WordCounts]) -> None:
+    assert run("index", "search", "my.index", "kettle") == (
+        0,
+        "0.7071\tnotes/house.md:5\tThe house > Kitchen\tThe kettle makes the tea.\n"
+        "0.0000\tnotes/house.md:9\tThe house > Station\tThe train is late.\n"
+        "0.0000\tnotes/plain.txt:1\t\tTea, tea and more tea.\n",
+        "",
+    )
+    assert [model.name for model in models] == ["counts"]
+    assert embedded(models) == []
+
+
+@pytest.mark.usefixtures("built")
+def test_people_read_the_place_and_then_the_passage(run: Run) -> None:
+    assert run("index", "search", "my.index", "late train", "-k", 1, terminal=True) == (
+        0,
+        "1.0000  notes/house.md:9\n        The house > Station\n        The train is late.\n\n",
+        "",
+    )
+
+
+def test_files_elsewhere_are_named_by_their_whole_path(built: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    (built / "elsewhere").mkdir()
+    monkeypatch.chdir(built / "elsewhere")
+    out = run("index", "search", built / "my.index", "tea", "-k", 1).out
+    assert out.split("\t")[1] == f"{built}/notes/plain.txt:1"
+
+
+@pytest.mark.usefixtures("built")
+def test_conditions_and_words(run: Run) -> None:
+    out = run("index", "search", "my.index", "tea", "--where", "line > 5").out
+    assert out == "0.0000\tnotes/house.md:9\tThe house > Station\tThe train is late.\n"
+    out = run("index", "search", "my.index", "trains", "--hybrid", "-k", 1).out
+    assert out.endswith("The train is late.\n")  # found by its stem, for the vector of the query is zero
+    finished = run("index", "search", "my.index", "tea", "--where", "year = 3")
+    assert (finished.code, finished.out) == (1, "")
+    assert finished.err.startswith("likewise: where='year = 3' is no condition on the columns source, line, page,")
+
+
+@pytest.mark.usefixtures("built")
+def test_a_cross_encoder_puts_the_best_in_order(run: Run, tmp_path: Path) -> None:
+    from likewise import CrossEncoder
+
+    judge = tiny_classifier(tmp_path / "judge")
+    texts = ["The house > Kitchen\nThe kettle makes the tea.", "Tea, tea and more tea."]
+    scores = sorted((float(CrossEncoder(judge).predict(("tea tea", text))) for text in texts), reverse=True)
+    out = run("index", "search", "my.index", "tea tea", "--where", "line < 9", "--rerank", judge).out
+    assert [float(line.split("\t")[0]) for line in out.splitlines()] == pytest.approx(scores, abs=2e-3)
+
+
+def test_update_reads_the_same_folders_again(built: Path, run: Run, models: list[WordCounts]) -> None:
+    (built / "notes" / "house.md").write_text(HOUSE.replace("is late", "was late"), encoding="utf-8")
+    (built / "notes" / "plain.txt").unlink()
+    (built / "notes" / "new.txt").write_text("A new train.\n", encoding="utf-8")
+    finished = run("index", "update", "my.index")
+    assert finished.err.splitlines()[-1] == "my.index: passages: 2 added, 2 removed, 1 unchanged"
+    assert sorted(embedded(models)) == ["A new train.", "The house > Station\nThe train was late."]
+    assert len(run("index", "search", "my.index", "tea").out.splitlines()) == 3
+
+
+def test_an_update_of_one_file_leaves_the_others(built: Path, run: Run) -> None:
+    for name in ("plain.txt", "house.md"):
+        (built / "notes" / name).write_text("Only tea.\n", encoding="utf-8")
+    finished = run("index", "update", "my.index", "notes/plain.txt")
+    assert finished.err.splitlines()[-1] == "my.index: passages: 1 added, 1 removed"
+    assert run("index", "search", "my.index", "late").out.count("The train is late.") == 1
+
+
+def test_a_folder_that_is_not_there_is_told_and_its_passages_stay(built: Path, run: Run) -> None:
+    (built / "notes").rename(built / "unmounted")
+    finished = run("index", "update", "my.index")
+    assert finished.code == 0
+    assert f"likewise: {built}/notes is not there, so its passages stay" in finished.err
+    assert len(run("index", "search", "my.index", "tea").out.splitlines()) == 3
+
+
+def test_add_and_remove(built: Path, run: Run) -> None:
+    (built / "more.txt").write_text("More of the train.\n", encoding="utf-8")
+    assert run("index", "add", "my.index", "more.txt").err.splitlines()[-1] == "my.index: passages: 1 added"
+    assert run("index", "remove", "my.index", "notes") == (0, "", "my.index: 3 passages removed\n")
+    assert len(run("index", "search", "my.index", "tea").out.splitlines()) == 1
+    assert "1 unchanged" in run("index", "update", "my.index").err  # the folder was forgotten, the new file was not
+    assert run("index", "remove", "my.index", "--where", "line = 1").err == "my.index: 1 passage removed\n"
+    finished = run("index", "remove", "my.index", "nothing.txt")
+    assert (finished.code, finished.err[:32]) == (1, "likewise: my.index has no such p")
+
+
+@pytest.mark.usefixtures("built")
+def test_another_model_embeds_everything_again(run: Run, models: list[WordCounts], tmp_path: Path) -> None:
+    with Index.open("my.index") as opened:
+        opened.add([Passage("Kept only here.", "gone.txt", 1, "")])
+    models.clear()
+    assert run("index", "update", "my.index", "--model", "other").err.splitlines()[-1] == "my.index: embedded by other"
+    assert "Kept only here." in embedded(models)
+    models.clear()
+    assert run("index", "search", "my.index", "kettle", "-k", 1).out.startswith("0.7071\t")
+    assert [model.name for model in models] == ["other"]
+
+
+@pytest.mark.usefixtures("built")
+def test_info(run: Run, tmp_path: Path) -> None:
+    lines = run("index", "info", "my.index").out.splitlines()
+    assert lines[0].startswith("passages    3 of 2 files, ")
+    assert lines[1:] == [
+        "model       counts (counts), 4 dimensions, cosine",
+        "search      exact",
+        f"made from   {tmp_path}/notes",
+        f"made from   {tmp_path}/notes/plain.txt",
+    ]
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["build", "none", "-o", "my.index"],
+        ["search", "my.index", "tea"],
+        ["update", "my.index"],
+        ["info", "notes"],
+        ["build", "notes", "-o", "notes"],
+    ],
+)
+def test_what_is_not_there_is_told_in_a_line(arguments: list[str], run: Run, models: list[WordCounts]) -> None:
+    finished = run("index", *arguments)
+    assert (finished.code, finished.out) == (1, "")
+    assert finished.err.startswith("likewise: ")
+    assert len(finished.err.splitlines()) == 1
