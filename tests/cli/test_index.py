@@ -1,14 +1,20 @@
 """likewise index: built, changed and searched from the shell."""
 
+import re
+import shlex
 from pathlib import Path
 
 import pytest
+import typer
 
+from likewise.cli.index import index
 from likewise.passages import Passage
 from likewise.search.index import Index
 from tests.cli.conftest import Run
 from tests.cli.word_counts import WordCounts
 from tests.tiny_checkpoints import tiny_classifier
+
+SUBCOMMANDS = ["build", "add", "remove", "update", "search", "info"]
 
 pytest.importorskip("lancedb", reason="an index needs the package lancedb")
 
@@ -177,3 +183,22 @@ def test_what_is_not_there_is_told_in_a_line(arguments: list[str], run: Run, mod
     assert (finished.code, finished.out) == (1, "")
     assert finished.err.startswith("likewise: ")
     assert len(finished.err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("name", SUBCOMMANDS)
+def test_help_holds_an_example_that_is_right_and_fits_80_columns(name: str, run: Run) -> None:
+    finished = run("index", name, "--help")
+    assert finished.code == 0
+    assert max(map(len, finished.out.splitlines())) <= 80
+    examples = re.findall(r"^  Example: likewise index (\w+) (.+)$", finished.out, re.MULTILINE)
+    assert examples
+    group = typer.main.get_command(index)
+    for command, arguments in examples:
+        assert command == name
+        group.commands[name].make_context(name, shlex.split(arguments))  # type: ignore[attr-defined]
+
+
+def test_every_subcommand_has_a_summary_that_is_not_cut(run: Run) -> None:
+    commands = run("index", "--help").out.partition("Commands:")[2]
+    assert [line.split()[0] for line in commands.strip().splitlines()] == SUBCOMMANDS
+    assert "..." not in commands

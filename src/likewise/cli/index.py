@@ -21,7 +21,7 @@ Paths = Annotated[list[str], typer.Argument(metavar="PATH", help="Text and Markd
 
 @index.callback()
 def about() -> None:
-    """Keep an index of your files: passages, vectors and words, embedded once.
+    """Keep an index of your files, embedded once.
 
     Example: likewise index build docs/ README.md -o my.index
 
@@ -103,7 +103,7 @@ def update(
         str | None, typer.Option(metavar="MODEL", help="Embed everything again by this model, from the stored texts.")
     ] = None,
 ) -> None:
-    """Bring an index up to date: embed what is new or changed, take out what is gone.
+    """Embed what is new or changed, take out what is gone.
 
     With --model, no file is read: every passage is embedded again from the text that the index holds. The old vectors
     answer until the new ones are whole. Where this was interrupted, the same command goes on.
@@ -156,7 +156,7 @@ def search(
     The best one comes first, with its score: that of the model, with --hybrid that of reciprocal rank fusion, with
     --rerank that of the cross-encoder. A condition speaks of source, line, page, heading and the files' own columns.
 
-    Example: likewise index search my.index "who may use the boat?" --hybrid -k 3
+    Example: likewise index search my.index "who may use it?" --hybrid -k 3
 
     To a pipe or a file: one passage a line, without a header: score, file:line, headings and passage, separated by
     tabs.
@@ -178,7 +178,10 @@ def search(
 
 @index.command(no_args_is_help=True)
 def info(path: AnIndex) -> None:
-    """Print what an index is: its model, how much it holds, and how it is searched."""
+    """Print what an index holds, its model, and how it is searched.
+
+    Example: likewise index info my.index
+    """
     from likewise.search.index import Index
 
     with Index.open(path) as opened:
