@@ -130,7 +130,7 @@ class Index:
         if store.exists():
             raise FileExistsError(f"there is an index in {folder} already; add to it, update it, or give another name")
         folder.mkdir(parents=True, exist_ok=True)
-        dimension = np.asarray(model.encode_document(["a text"])).shape[1]
+        dimension = np.asarray(model.encode_query(["a text"])).shape[1]
         record = Record(
             _table_name(model, dimension),
             _lasting_name(model),
@@ -380,7 +380,7 @@ class Index:
 
     def _embed_again(self, model: EmbeddingModel, shows_progress: bool) -> None:
         with self._store.writing() as record, _bar(shows_progress, "Embedding again") as bar:
-            dimension = np.asarray(model.encode_document(["a text"])).shape[1]
+            dimension = np.asarray(model.encode_query(["a text"])).shape[1]
             name = _table_name(model, dimension)
             if name == record.table:
                 self._given = model
