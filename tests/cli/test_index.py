@@ -1,14 +1,20 @@
 """likewise index: built, changed and searched from the shell."""
 
+import re
+import shlex
 from pathlib import Path
 
 import pytest
+import typer
 
+from likewise.cli.index import index
 from likewise.passages import Passage
 from likewise.search.index import Index
 from tests.cli.conftest import Run
 from tests.cli.word_counts import WordCounts
 from tests.tiny_checkpoints import tiny_classifier
+
+SUBCOMMANDS = ["build", "add", "remove", "update", "search", "info"]
 
 pytest.importorskip("lancedb", reason="an index needs the package lancedb")
 
@@ -40,7 +46,9 @@ def built(folder: Path, run: Run, models: list[WordCounts]) -> Path:
     """The working folder, with an index of the notes."""
     finished = run("index", "build", "notes", "notes/plain.txt", "-o", "my.index", "--model", "counts")
     assert (finished.code, finished.out) == (0, "")
-    assert finished.err.splitlines()[-1] == "my.index: passages: 3 added"
+    *_, added, told = finished.err.splitlines()
+    assert added == "my.index: passages: 3 added"
+    assert told.startswith("3 of 3 passages have more than 3 tokens and were cut; ")
     models.clear()
     return folder
 
@@ -105,7 +113,7 @@ def test_update_reads_the_same_folders_again(built: Path, run: Run, models: list
     (built / "notes" / "plain.txt").unlink()
     (built / "notes" / "new.txt").write_text("A new train.\n", encoding="utf-8")
     finished = run("index", "update", "my.index")
-    assert finished.err.splitlines()[-1] == "my.index: passages: 2 added, 2 removed, 1 unchanged"
+    assert "my.index: passages: 2 added, 2 removed, 1 unchanged" in finished.err.splitlines()
     assert sorted(embedded(models)) == ["A new train.", "The house > Station\nThe train was late."]
     assert len(run("index", "search", "my.index", "tea").out.splitlines()) == 3
 
@@ -114,7 +122,7 @@ def test_an_update_of_one_file_leaves_the_others(built: Path, run: Run) -> None:
     for name in ("plain.txt", "house.md"):
         (built / "notes" / name).write_text("Only tea.\n", encoding="utf-8")
     finished = run("index", "update", "my.index", "notes/plain.txt")
-    assert finished.err.splitlines()[-1] == "my.index: passages: 1 added, 1 removed"
+    assert "my.index: passages: 1 added, 1 removed" in finished.err.splitlines()
     assert run("index", "search", "my.index", "late").out.count("The train is late.") == 1
 
 
@@ -128,7 +136,7 @@ def test_a_folder_that_is_not_there_is_told_and_its_passages_stay(built: Path, r
 
 def test_add_and_remove(built: Path, run: Run) -> None:
     (built / "more.txt").write_text("More of the train.\n", encoding="utf-8")
-    assert run("index", "add", "my.index", "more.txt").err.splitlines()[-1] == "my.index: passages: 1 added"
+    assert "my.index: passages: 1 added" in run("index", "add", "my.index", "more.txt").err.splitlines()
     assert run("index", "remove", "my.index", "notes") == (0, "", "my.index: 3 passages removed\n")
     assert len(run("index", "search", "my.index", "tea").out.splitlines()) == 1
     assert "1 unchanged" in run("index", "update", "my.index").err  # the folder was forgotten, the new file was not
@@ -142,7 +150,7 @@ def test_another_model_embeds_everything_again(run: Run, models: list[WordCounts
     with Index.open("my.index") as opened:
         opened.add([Passage("Kept only here.", "gone.txt", 1, "")])
     models.clear()
-    assert run("index", "update", "my.index", "--model", "other").err.splitlines()[-1] == "my.index: embedded by other"
+    assert "my.index: embedded by other" in run("index", "update", "my.index", "--model", "other").err.splitlines()
     assert "Kept only here." in embedded(models)
     models.clear()
     assert run("index", "search", "my.index", "kettle", "-k", 1).out.startswith("0.7071\t")
@@ -177,3 +185,22 @@ def test_what_is_not_there_is_told_in_a_line(arguments: list[str], run: Run, mod
     assert (finished.code, finished.out) == (1, "")
     assert finished.err.startswith("likewise: ")
     assert len(finished.err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("name", SUBCOMMANDS)
+def test_help_holds_an_example_that_is_right_and_fits_80_columns(name: str, run: Run) -> None:
+    finished = run("index", name, "--help")
+    assert finished.code == 0
+    assert max(map(len, finished.out.splitlines())) <= 80
+    examples = re.findall(r"^  Example: likewise index (\w+) (.+)$", finished.out, re.MULTILINE)
+    assert examples
+    group = typer.main.get_command(index)
+    for command, arguments in examples:
+        assert command == name
+        group.commands[name].make_context(name, shlex.split(arguments))  # type: ignore[attr-defined]
+
+
+def test_every_subcommand_has_a_summary_that_is_not_cut(run: Run) -> None:
+    commands = run("index", "--help").out.partition("Commands:")[2]
+    assert [line.split()[0] for line in commands.strip().splitlines()] == SUBCOMMANDS
+    assert "..." not in commands

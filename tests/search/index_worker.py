@@ -43,7 +43,7 @@ def search(path: Path) -> None:
         source = SOURCES[searches % 3]
         hits = index.search("edition", 1000, where=f"source = '{source}'", hybrid=searches % 2 == 1)
         numbers = editions_in([hit.text for hit in hits])
-        if len(hits) not in (0, PASSAGES) or len(numbers) > 1 or (numbers and int(*numbers) < seen[source]):
+        if [len(hits), len(numbers)] not in ([PASSAGES, 1], [0, 0]) or max(map(int, numbers), default=0) < seen[source]:
             print(f"{len(hits)} passages of {source} from the editions {numbers} after {seen[source]}")
         seen[source] = max([*map(int, numbers), seen[source]])
 

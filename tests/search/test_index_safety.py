@@ -80,8 +80,8 @@ def test_two_processes_search_while_a_third_writes(tmp_path: Path) -> None:
     for searcher in searchers:
         out, err = searcher.communicate(timeout=60)
         assert searcher.returncode == 0, err
-        (line,) = out.splitlines()
-        assert line.endswith(" searches")
+        assert out.endswith(" searches\n")
+        assert len(out.splitlines()) == 1, out
     writer.kill()
     writer.communicate()
 

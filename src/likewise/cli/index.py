@@ -1,6 +1,7 @@
 """``likewise index``: an index that is kept, so that a search need not embed everything again."""
 
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,6 +11,8 @@ from likewise.cli.output import on_terminal, one_line, print_records
 from likewise.cli.search import INDENT
 
 if TYPE_CHECKING:
+    from likewise import SentenceTransformer
+    from likewise.encoding.report import Tally
     from likewise.passages import Passage
     from likewise.search.index import Changed, Hit
 
@@ -23,7 +26,7 @@ Paths = Annotated[
 
 @index.callback()
 def about() -> None:
-    """Keep an index of your files: passages, vectors and words, embedded once.
+    """Keep an index of your files, embedded once.
 
     Example: likewise index build docs/ README.md -o my.index
 
@@ -44,11 +47,10 @@ def build(
 
     Example: likewise index build docs/ README.md -o my.index
     """
-    from likewise import SentenceTransformer  # here: --help must not wait for torch
     from likewise.search.index import Index
 
     _check_paths(paths)
-    with Index.create(output, SentenceTransformer(model), [_whole(path) for path in paths]) as made:
+    with _embedding(model) as counted, Index.create(output, counted, [_whole(path) for path in paths]) as made:
         _tell(output, made.add(_passages(paths, set()), show_progress_bar=True))
 
 
@@ -63,7 +65,7 @@ def add(path: AnIndex, paths: Paths) -> None:
     from likewise.search.index import Index
 
     _check_paths(paths)
-    with Index.open(path) as opened:
+    with _embedding(_model_of(path)) as counted, Index.open(path, counted) as opened:
         opened.set_paths([*opened.paths, *map(_whole, paths)])
         _tell(path, opened.add(_passages(paths, set()), show_progress_bar=True))
 
@@ -105,7 +107,7 @@ def update(
         str | None, typer.Option(metavar="MODEL", help="Embed everything again by this model, from the stored texts.")
     ] = None,
 ) -> None:
-    """Bring an index up to date: embed what is new or changed, take out what is gone.
+    """Embed what is new or changed, take out what is gone.
 
     With --model, no file is read: every passage is embedded again from the text that the index holds. The old vectors
     answer until the new ones are whole. Where this was interrupted, the same command goes on.
@@ -115,15 +117,13 @@ def update(
     from likewise.search.index import Index
 
     if model is not None:
-        from likewise import SentenceTransformer
-
         if paths:
             raise typer.BadParameter("--model reads no files: update them in a second step", param_hint="PATH")
-        with Index.open(path) as opened:
-            opened.update(model=SentenceTransformer(model), show_progress_bar=True)
+        with Index.open(path) as opened, _embedding(model) as counted:
+            opened.update(model=counted, show_progress_bar=True)
         typer.echo(f"{path}: embedded by {model}", err=True)
         return
-    with Index.open(path) as opened:
+    with _embedding(_model_of(path)) as counted, Index.open(path, counted) as opened:
         roots = [_whole(given) for given in paths or opened.paths]
         for root in roots:
             if not Path(root).exists():  # perhaps a disk that is not mounted: no reason to forget what was on it
@@ -158,7 +158,7 @@ def search(
     The best one comes first, with its score: that of the model, with --hybrid that of reciprocal rank fusion, with
     --rerank that of the cross-encoder. A condition speaks of source, line, page, heading and the files' own columns.
 
-    Example: likewise index search my.index "who may use the boat?" --hybrid -k 3
+    Example: likewise index search my.index "who may use it?" --hybrid -k 3
 
     To a pipe or a file: one passage a line, without a header: score, file:line, headings and passage, separated by
     tabs.
@@ -180,7 +180,10 @@ def search(
 
 @index.command(no_args_is_help=True)
 def info(path: AnIndex) -> None:
-    """Print what an index is: its model, how much it holds, and how it is searched."""
+    """Print what an index holds, its model, and how it is searched.
+
+    Example: likewise index info my.index
+    """
     from likewise.search.index import Index
 
     with Index.open(path) as opened:
@@ -199,6 +202,34 @@ def info(path: AnIndex) -> None:
         typer.echo(f"made from   {one_line(given)}")
     if facts.unfinished:
         typer.echo("unfinished  the vectors of another model; the same likewise index update --model goes on")
+
+
+class _Counted:
+    """A model that counts what it cut off, so that it is told once for all batches."""
+
+    def __init__(self, model: "SentenceTransformer", tally: "Tally"):
+        self.name, self.fingerprint = model.name, model.fingerprint
+        self.similarity_fn_name = model.similarity_fn_name
+        self.encode_query = model.encode_query
+        self.encode_document = tally.of(model.encode_document)
+
+
+@contextmanager
+def _embedding(model: str) -> "Iterator[_Counted]":
+    """The model called so; what it cut off is told in the end."""
+    from likewise import SentenceTransformer  # here: --help must not wait for torch
+    from likewise.encoding.report import Tally
+
+    tally = Tally()
+    yield _Counted(SentenceTransformer(model), tally)
+    if tally.cut:
+        typer.echo(f"{tally}".replace("texts", "passages", 1), err=True)
+
+
+def _model_of(path: Path) -> str:
+    from likewise.search.index_store import read_record
+
+    return read_record(path).model
 
 
 def _passages(paths: Iterable[str], seen: set[str]) -> "Iterator[Passage]":

@@ -6,57 +6,41 @@ What it holds is in LanceDB; index_store.py says how it stays whole, index_searc
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Lock
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from likewise.search.hybrid import reciprocal_rank_fusion
-from likewise.search.index_rows import IndexRow, PassageLike, Value, metadata_columns, row_of
+from likewise.search.index_migration import embed_again
+from likewise.search.index_model import (
+    EmbeddingModel,
+    Rerank,
+    Scorer,
+    check_model,
+    checked_vectors,
+    dimension_of,
+    embedded,
+    lasting_name,
+    reranked,
+    table_name,
+)
+from likewise.search.index_rows import IndexRow, PassageLike, Value, metadata_columns
 from likewise.search.index_search import Snapshot, approximated
-from likewise.search.index_store import Approximation, IndexStore, Record, Unfinished, in_list, why_not
-from likewise.search.index_writing import changes
-from likewise.similarity import normalize_embeddings
+from likewise.search.index_store import Approximation, IndexStore, Record, in_list, why_not
+from likewise.search.index_writing import changes, progress_bar
 
 if TYPE_CHECKING:
-    from tqdm import tqdm
+    pass
 
 AT_ONCE = 4096  # passages of one transaction: 6 MB of vectors of 384 dimensions, some seconds of embedding
 CANDIDATES = 50  # passages that a re-ranker reads
 RANKED = 100  # passages of each of the two rankings of hybrid search
-
-
-class EmbeddingModel(Protocol):
-    """What an index needs of a model; SentenceTransformer has it."""
-
-    name: str
-    similarity_fn_name: str
-
-    @property
-    def fingerprint(self) -> str:
-        """What tells it from other models."""
-
-    def encode_query(self, inputs: Any) -> Any:
-        """Texts → vectors (texts, dim), for what is asked."""
-
-    def encode_document(self, inputs: Any) -> Any:
-        """Texts → vectors (texts, dim), for what is found."""
-
-
-class Scorer(Protocol):
-    """A re-ranker with ``predict``; CrossEncoder has it."""
-
-    def predict(self, pairs: Any) -> Any:
-        """Pairs of question and text → a score for each."""
-
-
-Rerank = Callable[[str, list[str]], Iterable[float]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,10 +114,10 @@ class Index:
         if store.exists():
             raise FileExistsError(f"there is an index in {folder} already; add to it, update it, or give another name")
         folder.mkdir(parents=True, exist_ok=True)
-        dimension = np.asarray(model.encode_document(["a text"])).shape[1]
+        dimension = dimension_of(model)
         record = Record(
-            _table_name(model, dimension),
-            _lasting_name(model),
+            table_name(model, dimension),
+            lasting_name(model),
             model.fingerprint,
             str(model.similarity_fn_name),
             dimension,
@@ -155,7 +139,7 @@ class Index:
         index = cls(IndexStore(folder), model)
         record = index._store.record()
         if model is not None:
-            index._check_model(record, model)
+            check_model(folder, record, model)
         return index
 
     def __enter__(self) -> Self:
@@ -202,7 +186,7 @@ class Index:
         with self._checked_condition(where):
             found = self._found(query, depth, where, hybrid)
         if rerank is not None:
-            found = _reranked(query, found, rerank)
+            found = reranked(query, found, rerank)
         return [
             Hit(row.text, row.source, row.line, row.page, row.heading, score, row.metadata)
             for row, score in found[:top_k]
@@ -272,7 +256,8 @@ class Index:
         Raises what ``add`` does.
         """
         if model is not None:
-            self._embed_again(model, show_progress_bar)
+            embed_again(self._store, model, AT_ONCE, show_progress_bar)
+            self._given = model
         if passages is None:
             return Changed()
         return self._change(passages, True, show_progress_bar)
@@ -324,8 +309,8 @@ class Index:
     def _found_now(self, query: str, depth: int, where: str | None, hybrid: bool) -> list[tuple[IndexRow, float]]:
         snapshot = self._latest()
         record = snapshot.record
-        self._check_model(record, self._model)
-        vector = self._vectors(record, self._model.encode_query([query]), ["the query"])[0]
+        check_model(self._store.path, record, self._model)
+        vector = checked_vectors(self._store.path, record, self._model.encode_query([query]), ["the query"])[0]
         scored = snapshot.nearest(vector, max(depth, RANKED) if hybrid else depth, where)
         if hybrid:
             words = snapshot.with_words(query, max(depth, RANKED), where)
@@ -348,11 +333,11 @@ class Index:
 
     def _change(self, passages: Iterable[PassageLike], replaces: bool, shows_progress: bool) -> Changed:
         counts = Changed()
-        with self._store.writing() as record, _bar(shows_progress, "Indexing") as bar:
-            self._check_model(record, self._model)
+        with self._store.writing() as record, progress_bar(shows_progress, "Indexing") as bar:
+            check_model(self._store.path, record, self._model)
             table = self._store.table(record.table)
             for change in changes(self._store, table, passages, AT_ONCE, replaces):
-                new = self._embedded(record, change.new)
+                new = embedded(self._store.path, record, change.new, self._model)
                 old = self._store.vectors(table, [row.passage_id for row in change.moved])
                 if change.moved or change.gone:
                     vectors = np.concatenate([new, old])
@@ -378,96 +363,6 @@ class Index:
         unfinished = [record.unfinished.table] if record.unfinished else []
         self._store.drop_other_tables([record.table, *unfinished])
 
-    def _embed_again(self, model: EmbeddingModel, shows_progress: bool) -> None:
-        with self._store.writing() as record, _bar(shows_progress, "Embedding again") as bar:
-            dimension = np.asarray(model.encode_document(["a text"])).shape[1]
-            name = _table_name(model, dimension)
-            if name == record.table:
-                self._given = model
-                return
-            old = self._store.table(record.table)
-            unfinished = Unfinished(name, old.version)
-            target = replace(
-                record,
-                table=name,
-                model=_lasting_name(model),
-                fingerprint=model.fingerprint,
-                similarity=str(model.similarity_fn_name),
-                dimension=dimension,
-                approximation=None,
-                unfinished=None,
-            )
-            if record.unfinished == unfinished:
-                table = self._store.table(name)
-            else:
-                table = self._store.create_table(name, _with_dimension(old.schema, dimension))
-                record = replace(record, unfinished=unfinished)
-                self._store.write_record(record)
-            done = set(table.search(None).select(["passage_id"]).to_arrow()["passage_id"].to_pylist())
-            names = [column for column in old.schema.names if column != "vector"]
-            bar.reset(total=old.count_rows())
-            bar.update(len(done))
-            for batch in old.search(None).select(names).to_batches(AT_ONCE):
-                rows = [row_of(values) for values in batch.to_pylist() if values["passage_id"] not in done]
-                if rows:
-                    self._store.append(table, rows, self._embedded(target, rows, model))
-                    bar.update(len(rows))
-            self._store.tidy(table)
-            self._store.write_record(replace(target, approximation=approximated(table, target)))  # the one step
-            self._given = model
-            self._store.drop_other_tables([name])
-
-    def _embedded(
-        self, record: Record, rows: Sequence[IndexRow], model: EmbeddingModel | None = None
-    ) -> NDArray[np.float32]:
-        """The vectors of rows, as the table has them: (rows, dim)."""
-        if not rows:
-            return np.zeros((0, record.dimension), np.float32)
-        vectors = (model or self._model).encode_document([row.passage_text for row in rows])
-        return self._vectors(record, vectors, [f"{row.source}, line {row.line}" for row in rows])
-
-    def _vectors(self, record: Record, vectors: Any, places: Sequence[str]) -> NDArray[np.float32]:
-        """``vectors`` (texts, dim) as the table has them: of length 1 where the cosine counts.
-
-        Raises ValueError where they do not fit, or hold what is no number.
-        """
-        found = np.asarray(vectors, dtype=np.float32)
-        if found.shape != (len(places), record.dimension):
-            raise ValueError(
-                f"the model gives vectors of shape {found.shape}, where the index {self._store.path} has "
-                f"{record.dimension} dimensions; embed it again with: likewise index update {self._store.path} --model"
-            )
-        bad = np.flatnonzero(~np.isfinite(found).all(axis=1))
-        if len(bad):
-            raise ValueError(f"the model gives a vector that is not finite for {places[bad[0]]}; use another dtype")
-        return normalize_embeddings(found) if record.similarity == "cosine" else found
-
-    def _check_model(self, record: Record, model: EmbeddingModel) -> None:
-        if model.fingerprint != record.fingerprint:
-            path = self._store.path
-            raise ValueError(
-                f"the index {path} was made with the model {record.model} (fingerprint {record.fingerprint}), not with "
-                f"{model.name} ({model.fingerprint}), whose vectors mean something else; use {record.model}, or embed "
-                f"the index again with: likewise index update {path} --model {model.name}"
-            )
-
-
-def _table_name(model: EmbeddingModel, dimension: int) -> str:
-    kept = "".join(character for character in model.fingerprint if character.isalnum())[:32]
-    return f"passages_{kept}_{dimension}"
-
-
-def _lasting_name(model: EmbeddingModel) -> str:
-    """The model's name, from wherever it is asked for: of a folder, the whole path."""
-    return str(Path(model.name).resolve()) if Path(model.name).is_dir() else model.name
-
-
-def _with_dimension(schema: Any, dimension: int) -> Any:
-    import pyarrow as pa
-
-    place = schema.get_field_index("vector")
-    return schema.set(place, pa.field("vector", pa.list_(pa.float32(), dimension)))
-
 
 def _is_foreign(folder: Path) -> bool:
     """Whether a folder holds anything that an interrupted ``create`` did not leave there."""
@@ -475,21 +370,3 @@ def _is_foreign(folder: Path) -> bool:
         not (entry.name.endswith(".lance") or entry.name.startswith((".", "index.json", "writing.lock")))
         for entry in folder.iterdir()
     )
-
-
-def _reranked(query: str, found: list[tuple[IndexRow, float]], rerank: Rerank | Scorer) -> list[tuple[IndexRow, float]]:
-    texts = [row.passage_text for row, _ in found]
-    if not texts:
-        return []
-    predict = getattr(rerank, "predict", None)
-    scores = rerank(query, texts) if predict is None else predict([(query, text) for text in texts])  # type: ignore[operator]
-    judged = [(row, float(score)) for (row, _), score in zip(found, scores, strict=True)]
-    return sorted(judged, key=lambda hit: -hit[1])
-
-
-@contextmanager
-def _bar(shows: bool, description: str) -> Iterator[tqdm[Any]]:
-    from tqdm import tqdm
-
-    with tqdm(desc=description, unit=" passages", unit_scale=True, disable=not shows) as bar:
-        yield bar

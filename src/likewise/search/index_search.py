@@ -50,6 +50,7 @@ class Snapshot:
     def __init__(self, table: Any, record: Record):
         self.table, self.record = table, record
         self.version: int = table.version
+        self._columns = [name for name in table.schema.names if name != "vector"]
         self._score = SimilarityFunction.to_similarity_fn(record.similarity)
         self._searches = 0
         self._lock = Lock()
@@ -96,8 +97,7 @@ class Snapshot:
         """The rows with these row ids, in this order."""
         if not ids:
             return []
-        names = [name for name in self.table.schema.names if name != "vector"]
-        found = self.table.take_row_ids(ids).select(names).with_row_id().to_arrow().to_pylist()
+        found = self.table.take_row_ids(ids).select(self._columns).with_row_id().to_arrow().to_pylist()
         by_id = {values["_rowid"]: row_of(values) for values in found}
         return [by_id[own] for own in ids]
 

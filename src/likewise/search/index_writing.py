@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from likewise.search.index_rows import IndexRow, PassageLike, fitted, index_rows, metadata_columns
 from likewise.search.index_store import IndexStore
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,3 +70,12 @@ def _ended(batch: Sequence[IndexRow], following: str | None, finished: set[str])
             raise ValueError(f"the passages of {source} do not stand together; give those of one source in a row")
         before = source
     return ended
+
+
+@contextmanager
+def progress_bar(shows: bool, description: str) -> Iterator[tqdm[Any]]:
+    """A bar that counts passages, on standard error."""
+    from tqdm import tqdm
+
+    with tqdm(desc=description, unit=" passages", unit_scale=True, disable=not shows) as bar:
+        yield bar
