@@ -109,5 +109,5 @@ def _join(first: NDArray[np.int64], rows: NDArray[np.int64], columns: NDArray[np
             return
         rows, columns, one, other = rows[apart], columns[apart], one[apart], other[apart]
         np.minimum.at(first, np.maximum(one, other), np.minimum(one, other))
-        while False:
+        while not np.array_equal(first[first], first):
             first[:] = first[first]
