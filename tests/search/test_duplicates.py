@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from likewise.search import exact_duplicates, near_duplicates
+from likewise.search import exact_duplicates, find_duplicates, near_duplicates
 
 
 def vectors_in_groups(seed: int, rows: int, spread: float) -> np.ndarray:
@@ -96,3 +96,22 @@ def test_equal_texts_are_those_that_read_the_same() -> None:
     texts = ["a cup of café", " a\tcup of  cafe\u0301\n", "A cup of café", "x²", "x2", "", " \u00a0 ", "a cup of café"]
     assert exact_duplicates(texts).tolist() == [0, 0, 2, 3, 4, 5, 5, 0]
     assert exact_duplicates([]).shape == (0,)
+
+
+def test_equal_texts_and_near_ones_join_into_the_same_groups() -> None:
+    texts = ["tea", "", "rain", " tea", "more tea", "", "train", "more  tea"]
+    given: list[str] = []
+
+    def encode(different: list[str]) -> np.ndarray:
+        given.extend(different)
+        return np.array([[1, 0.1 * text.count("more"), 0] if "tea" in text else [0, 0, 1] for text in different])
+
+    found = find_duplicates(texts, encode, 0.99)
+    assert given == ["tea", "rain", "more tea", "train"]
+    assert found.first.tolist() == [0, 1, 2, 0, 0, 1, 2, 0]
+    assert found.alike.tolist() == [4, 1, 6, 0, 0, 1, 2, 4]
+    assert found.equal.tolist() == [False, False, False, True, False, True, False, True]
+    assert found.kept.tolist() == [True, True, True, *[False] * 5]
+    np.testing.assert_allclose(found.scores, [1.01**-0.5, 1, 1, 1, 1.01**-0.5, 1, 1, 1], rtol=1e-6)
+    assert find_duplicates(texts).first.tolist() == [0, 1, 2, 0, 4, 1, 6, 4]
+    assert find_duplicates([], encode).first.shape == (0,)

@@ -9,6 +9,7 @@ import typer
 from likewise import __version__
 from likewise.cli.augment import augment
 from likewise.cli.convert import convert
+from likewise.cli.dedupe import dedupe
 from likewise.cli.encode import encode
 from likewise.cli.evaluate import evaluate
 from likewise.cli.export import export
@@ -26,7 +27,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (encode, similarity, search, rerank, info, convert, export, evaluate, train, augment):
+for command in (encode, similarity, search, rerank, dedupe, info, convert, export, evaluate, train, augment):
     app.command(no_args_is_help=True)(command)
 
 

@@ -1,6 +1,6 @@
 """Search: exact nearest neighbours, pairs that are most alike, duplicates, clusters, and hard negatives."""
 
-from likewise.search.duplicates import NearDuplicates, exact_duplicates, near_duplicates
+from likewise.search.duplicates import Duplicates, exact_duplicates, find_duplicates, near_duplicates
 from likewise.search.hard_negatives import mine_hard_negatives
 from likewise.search.lexical import LexicalIndex, lexical_search
 from likewise.search.negatives import NegativeRules, Negatives, mine_negatives
@@ -8,11 +8,12 @@ from likewise.search.paraphrases import paraphrase_mining, paraphrase_mining_emb
 from likewise.search.semantic import semantic_search, top_k
 
 __all__ = [
+    "Duplicates",
     "LexicalIndex",
-    "NearDuplicates",
     "NegativeRules",
     "Negatives",
     "exact_duplicates",
+    "find_duplicates",
     "lexical_search",
     "mine_hard_negatives",
     "mine_negatives",

@@ -6,7 +6,7 @@ group that are not alike themselves, where others lie between them.
 """
 
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,12 +20,37 @@ BLOCK = 2048  # rows: a table of scores of 16 MiB
 
 
 @dataclass(frozen=True, slots=True)
-class NearDuplicates:
-    """Which rows are alike."""
+class Duplicates:
+    """Which rows are alike, and why."""
 
     first: NDArray[np.int64]  # (rows,), the first row of each one's group: of a row that stands for a group, itself
     alike: NDArray[np.int64]  # (rows,), the first other row that each is above the threshold with; itself for none
     scores: NDArray[np.float32]  # (rows,), the cosine with that row; 1 with itself
+    equal: NDArray[np.bool_]  # (rows,), whether ``alike`` is the same text, which comes earlier
+
+    @property
+    def kept(self) -> NDArray[np.bool_]:
+        """Which rows stand for their groups: (rows,)."""
+        return self.first == np.arange(len(self.first))
+
+
+def find_duplicates(
+    texts: Sequence[str], encode: Callable[[list[str]], NDArray[Any]] | None = None, threshold: float = 0.95
+) -> Duplicates:
+    """Groups of ``texts`` that are equal or, by the vectors that ``encode`` gives, above ``threshold``.
+
+    Each different text is encoded once, blank ones never. Without ``encode`` only equal texts are found. The rest is as
+    in exact_duplicates and near_duplicates.
+    """
+    first = exact_duplicates(texts)
+    alike, scores = first.copy(), np.ones(len(texts), np.float32)
+    equal = first != np.arange(len(texts))
+    different = np.array([row for row in np.flatnonzero(~equal) if texts[row].strip()], np.int64)
+    if encode is not None and len(different) > 1:
+        near = near_duplicates(encode([texts[row] for row in different]), threshold)
+        first[different], alike[different], scores[different] = different[near.first], different[near.alike], near.scores
+        first = first[first]  # of an equal text to the first of the other's group
+    return Duplicates(first, alike, scores, equal)
 
 
 def exact_duplicates(texts: Iterable[str]) -> NDArray[np.int64]:
@@ -39,7 +64,7 @@ def exact_duplicates(texts: Iterable[str]) -> NDArray[np.int64]:
     return np.array(found, np.int64)
 
 
-def near_duplicates(vectors: NDArray[Any], threshold: float = 0.95, block: int = BLOCK) -> NearDuplicates:
+def near_duplicates(vectors: NDArray[Any], threshold: float = 0.95, block: int = BLOCK) -> Duplicates:
     """Groups of rows of ``vectors`` (rows, dim) that are linked by cosines of at least ``threshold``.
 
     ``block``, in rows, bounds the memory beside the vectors and does not change the result: what float32 cannot decide
@@ -60,7 +85,7 @@ def near_duplicates(vectors: NDArray[Any], threshold: float = 0.95, block: int =
     scores = np.ones(len(vectors), np.float32)
     linked = np.flatnonzero(alike != np.arange(len(vectors)))
     scores[linked] = scores_of_pairs(vectors, vectors, linked, alike[linked], SimilarityFunction.COSINE)
-    return NearDuplicates(first, alike, scores)
+    return Duplicates(first, alike, scores, np.zeros(len(vectors), bool))
 
 
 def _normalized(text: str) -> str:
