@@ -8,6 +8,7 @@ import typer
 
 from likewise import __version__
 from likewise.cli.augment import augment
+from likewise.cli.cluster import cluster
 from likewise.cli.convert import convert
 from likewise.cli.dedupe import dedupe
 from likewise.cli.encode import encode
@@ -27,7 +28,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (encode, similarity, search, rerank, dedupe, info, convert, export, evaluate, train, augment):
+for command in (encode, similarity, search, rerank, dedupe, cluster, info, convert, export, evaluate, train, augment):
     app.command(no_args_is_help=True)(command)
 
 
