@@ -53,7 +53,7 @@ ROOMS = [  # each uses itself and those above it
 ]
 HEAVY = {
     *("torch", "transformers", "datasets", "pandas", "pyarrow", "scipy", "sentence_transformers"),
-    *("onnx", "onnxruntime", "accelerate", "peft", "sklearn", "matplotlib", "bm25s", "faiss", "usearch", "ray"),
+    *("onnx", "onnxruntime", "accelerate", "peft", "sklearn", "matplotlib", "bm25s", "faiss", "usearch", "ray", "umap"),
 }
 WITH_TORCH = [
     "cross_encoder.fit",

@@ -119,7 +119,9 @@ def _copy_parquet(files: Sequence[RowsOfFile], path: Path) -> None:
         for file in files:
             opened = parquet.ParquetFile(file.source)
             if not opened.schema_arrow.equals(schema):
-                raise ValueError(f"{file.source} has other columns than {files[0].source}; give files with the same ones")
+                raise ValueError(
+                    f"{file.source} has other columns than {files[0].source}; give files with the same ones"
+                )
             done = 0
             for batch in opened.iter_batches():
                 mask = pyarrow.array(file.wanted[done : done + len(batch)])

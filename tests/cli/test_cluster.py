@@ -53,3 +53,8 @@ def test_without_scikit_learn_the_extra_is_named(run: Run, notes: None, monkeypa
     finished = run("cluster", "notes.txt")
     assert finished.code == 1
     assert "install it with: pip install 'likewise[cluster]'" in finished.err
+
+
+def test_blank_texts_alone_are_nothing(run: Run, notes: None) -> None:
+    Path("blank.txt").write_text("\n \n", encoding="utf-8")
+    assert run("cluster", "blank.txt") == (1, "", "likewise: there are only blank texts in blank.txt\n")

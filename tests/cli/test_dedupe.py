@@ -32,7 +32,9 @@ def test_the_first_of_each_group_is_kept_and_the_rest_reported(run: Run, notes: 
     assert (notes / "kept.txt").read_text().splitlines() == [TEXTS[row] for row in (0, 1, 2, 6)]
     with (notes / "dropped.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    told = [(row["line"], row["text"], row["reason"], row["score"], row["alike_line"], row["kept_text"]) for row in rows]
+    told = [
+        (row["line"], row["text"], row["reason"], row["score"], row["alike_line"], row["kept_text"]) for row in rows
+    ]
     assert told == [
         ("4", "tea", "near", "1.0", "1", "tea tea"),
         ("5", " a  late train", "equal", "1.0", "2", "a late train"),

@@ -15,6 +15,7 @@ from likewise.cli.encode import encode
 from likewise.cli.evaluate import evaluate
 from likewise.cli.export import export
 from likewise.cli.info import info
+from likewise.cli.map import draw_map
 from likewise.cli.output import one_line
 from likewise.cli.rerank import rerank
 from likewise.cli.search import search
@@ -30,6 +31,7 @@ app = typer.Typer(
 )
 for command in (encode, similarity, search, rerank, dedupe, cluster, info, convert, export, evaluate, train, augment):
     app.command(no_args_is_help=True)(command)
+app.command("map", no_args_is_help=True)(draw_map)
 
 
 def _print_version(asked: bool) -> None:

@@ -23,7 +23,9 @@ def cluster(
     ],
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", metavar="PATH", help="Each text with its cluster: .csv, .tsv, .jsonl, .parquet."),
+        typer.Option(
+            "--output", "-o", metavar="PATH", help="Each text with its cluster: .csv, .tsv, .jsonl, .parquet."
+        ),
     ] = None,
     column: Annotated[
         str | None, typer.Option(metavar="NAME", help="The column that holds the texts, where there are several.")
@@ -71,6 +73,8 @@ def cluster(
     with extra("cluster", "Clustering"):  # before minutes of work
         import sklearn  # noqa: F401
     corpus = [text for text in read_corpus(files, column) if text.text.strip()]
+    if not corpus:
+        raise ValueError(f"there are only blank texts in {', '.join(files)}")
     texts = [text.text for text in corpus]
     vectors = encoder(model)(texts)
     labels = cluster_labels(vectors, algorithm, clusters, min_size)
@@ -81,7 +85,9 @@ def cluster(
     if on_terminal():
         _print_for_people(found, texts, int((labels < 0).sum()), output)
     else:
-        print_records((one.number, one.size, ", ".join(one.words), *(texts[row] for row in one.central)) for one in found)
+        print_records(
+            (one.number, one.size, ", ".join(one.words), *(texts[row] for row in one.central)) for one in found
+        )
 
 
 def _print_for_people(found: "Sequence[Cluster]", texts: Sequence[str], left_out: int, output: Path | None) -> None:

@@ -48,7 +48,11 @@ def find_duplicates(
     different = np.array([row for row in np.flatnonzero(~equal) if texts[row].strip()], np.int64)
     if encode is not None and len(different) > 1:
         near = near_duplicates(encode([texts[row] for row in different]), threshold)
-        first[different], alike[different], scores[different] = different[near.first], different[near.alike], near.scores
+        first[different], alike[different], scores[different] = (
+            different[near.first],
+            different[near.alike],
+            near.scores,
+        )
         first = first[first]  # of an equal text to the first of the other's group
     return Duplicates(first, alike, scores, equal)
 
