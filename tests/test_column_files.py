@@ -1,13 +1,14 @@
 """Columns that are written are read again as they were."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from likewise.column_files import write_columns
 from likewise.files import read_rows
 
-COLUMNS = {"text": ['a "quote", and\nlines', "tab\tand é", ""], "n": [1, 2, -1]}
+COLUMNS: dict[str, list[Any]] = {"text": ['a "quote", and\nlines', "tab\tand é", ""], "n": [1, 2, -1]}
 
 
 @pytest.mark.parametrize("suffix", ["csv", "tsv", "jsonl", "parquet"])

@@ -68,7 +68,7 @@ def test_what_does_not_fit_together(tmp_path: Path) -> None:
     (tmp_path / "b.csv").write_text("sentence\ntea\n")
     with pytest.raises(ValueError, match=r"a\.csv holds CSV and .*out\.jsonl would hold JSONL; give the output the"):
         copy_rows([rows_of(tmp_path / "a.csv", 0)], tmp_path / "out.jsonl")
-    with pytest.raises(ValueError, match="standard input holds lines of text and out.csv would hold CSV"):
+    with pytest.raises(ValueError, match=r"standard input holds lines of text and out\.csv would hold CSV"):
         copy_rows([RowsOfFile("-", [], np.array([], bool))], "out.csv")
     with pytest.raises(ValueError, match=r"b\.csv names other columns than .*a\.csv"):
         copy_rows([rows_of(tmp_path / "a.csv", 0), rows_of(tmp_path / "b.csv", 0)], tmp_path / "out.csv")

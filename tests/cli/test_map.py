@@ -11,7 +11,7 @@ import pytest
 from tests.cli.conftest import Run
 from tests.cli.word_counts import WordCounts
 
-TEXTS = ["a train", "tea", "", "green tea", "tea with milk", "the late train runs", "tea", "kettle"]
+TEXTS = ["a train", "tea", "", "green tea", "tea with milk", "the train runs", "tea", "kettle"]
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def test_texts_become_a_page(run: Run, notes: None) -> None:
     assert data["texts"] == [text for text in TEXTS if text]
     assert data["sources"] == [f"notes.txt:{line}" for line in (1, 2, 4, 5, 6, 7, 8)]
     assert data["labels"] == [1, 0, 0, 0, 1, 0, 2]
-    assert data["names"] == {"0": "tea, green, milk", "1": "train, late, runs", "2": "kettle"}
+    assert data["names"] == {"0": "tea, green, milk", "1": "train, runs", "2": "kettle"}
     assert data["x"][1] == data["x"][2] == data["x"][3], "equal vectors are one place"
     assert "<title>notes.txt</title>" in Path("map.html").read_text(encoding="utf-8")
 

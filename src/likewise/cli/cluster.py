@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -80,7 +80,10 @@ def cluster(
     labels = cluster_labels(vectors, algorithm, clusters, min_size)
     found = describe_clusters(vectors, labels, texts)
     if output is not None:
-        places = {"source": [text.source for text in corpus], "line": [text.line for text in corpus]}
+        places: dict[str, list[Any]] = {
+            "source": [text.source for text in corpus],
+            "line": [text.line for text in corpus],
+        }
         write_columns(output, {"cluster": labels.tolist(), "text": texts, **places})
     if on_terminal():
         _print_for_people(found, texts, int((labels < 0).sum()), output)

@@ -52,7 +52,7 @@ def dedupe(
 
     Without --output nothing is written: the groups are printed.
 
-    Example: likewise dedupe reviews.csv --column review -o kept.csv --report dropped.csv
+    Example: likewise dedupe reviews.csv --column review -o kept.csv
 
     Example: likewise dedupe notes.txt --threshold 0.9
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from likewise.extras import extra
 from likewise.search.lexical import words_of
-from likewise.similarity import lengths, normalize_embeddings
+from likewise.search.unit_vectors import unit_vectors
 
 ALGORITHMS = ("kmeans", "agglomerative", "hdbscan")
 NO_CLUSTER = -1  # hdbscan leaves out what lies between clusters
@@ -57,7 +57,7 @@ def cluster_labels(
         ImportError: scikit-learn is missing.
     """
     check_algorithm(algorithm, clusters)
-    unit = _unit(vectors)
+    unit = unit_vectors(vectors)
     if not len(unit):
         return np.empty(0, np.int64)
     with extra("cluster", "Clustering"):
@@ -115,18 +115,18 @@ def describe_clusters(
     if not len(vectors) == len(labels) == len(texts):
         sizes = f"{len(vectors)}, {len(labels)} and {len(texts)}"
         raise ValueError(f"vectors, labels and texts must be equally many, but there are {sizes}")
-    unit = _unit(vectors)
+    unit = unit_vectors(vectors)
     numbers = [number for number in np.unique(labels).tolist() if number != NO_CLUSTER]
     rows = {number: np.flatnonzero(labels == number) for number in numbers}
-    typical = typical_words([[texts[row] for row in rows[number]] for number in numbers], words, stop_words)
+    typical = typical_words([[texts[row] for row in rows[number].tolist()] for number in numbers], words, stop_words)
     described = []
     for number, found in zip(numbers, typical, strict=True):
         own = rows[number]
         closeness = unit[own] @ unit[own].mean(0)
-        order = own[np.argsort(-closeness, kind="stable")]
-        distinct = {texts[row]: int(row) for row in reversed(order[: 20 * central].tolist())}  # the closest stays
-        chosen = sorted(distinct.values(), key=order.tolist().index)[:central]
-        described.append(Cluster(number, len(own), tuple(chosen), found))
+        closest: dict[str, int] = {}
+        for row in own[np.argsort(-closeness, kind="stable")].tolist():
+            closest.setdefault(texts[row], row)
+        described.append(Cluster(number, len(own), tuple(closest.values())[:central], found))
     return described
 
 
@@ -146,8 +146,9 @@ def typical_words(
     """
     if stop_words is None:
         with extra("cluster", "Leaving out English stop words"):
-            from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS as stop_words
-    ignored = frozenset(stop_words or ())
+            from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
+        stop_words = ENGLISH_STOP_WORDS
+    ignored = frozenset(stop_words)
     counts = [Counter(word for text in texts for word in words_of(text) if _says(word, ignored)) for texts in clusters]
     everywhere: Counter[str] = Counter()
     for count in counts:
@@ -157,23 +158,11 @@ def typical_words(
     def weight(word: str, often: int) -> float:
         return often * log(1 + mean / everywhere[word])
 
-    return [
-        tuple(sorted(count, key=lambda word: (-weight(word, count[word]), word))[:most])  # noqa: B023
-        for count in counts
-    ]
+    return [tuple(sorted(count, key=lambda word: (-weight(word, count[word]), word))[:most]) for count in counts]
 
 
 def _says(word: str, ignored: Collection[str]) -> bool:
     return len(word) > 1 and not word.isdecimal() and word not in ignored
-
-
-def _unit(vectors: NDArray[Any]) -> NDArray[np.float32]:
-    rows = np.asarray(vectors, np.float32)
-    wrong = np.flatnonzero(~np.isfinite(lengths(rows)))
-    if len(wrong):
-        raise ValueError(f"row {wrong[0]} of the vectors, counted from 0, holds NaN, infinity or huge numbers")
-    unit: NDArray[np.float32] = normalize_embeddings(rows)
-    return unit
 
 
 def _different(unit: NDArray[np.float32]) -> int:

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from likewise.search.semantic import scores_of_pairs
-from likewise.similarity import SimilarityFunction, lengths, normalize_embeddings
+from likewise.search.unit_vectors import unit_vectors
+from likewise.similarity import SimilarityFunction
 
 BLOCK = 2048  # rows: a table of scores of 16 MiB
 
@@ -45,9 +46,9 @@ def find_duplicates(
     first = exact_duplicates(texts)
     alike, scores = first.copy(), np.ones(len(texts), np.float32)
     equal = first != np.arange(len(texts))
-    different = np.array([row for row in np.flatnonzero(~equal) if texts[row].strip()], np.int64)
+    different = np.array([row for row in np.flatnonzero(~equal).tolist() if texts[row].strip()], np.int64)
     if encode is not None and len(different) > 1:
-        near = near_duplicates(encode([texts[row] for row in different]), threshold)
+        near = near_duplicates(encode([texts[row] for row in different.tolist()]), threshold)
         first[different], alike[different], scores[different] = (
             different[near.first],
             different[near.alike],
@@ -102,9 +103,9 @@ def _pairs_above(
     """All pairs i < j whose cosine is at least ``threshold``, those of one block of rows by another at a time."""
     margin = (vectors.shape[-1] + 4) * np.finfo(np.float32).eps  # as in semantic.top_k: what float32 leaves open
     for start in range(0, len(vectors), block):
-        left = _unit_rows(vectors, start, block)
+        left = unit_vectors(vectors[start : start + block], start)
         for other in range(start, len(vectors), block):
-            right = left if other == start else _unit_rows(vectors, other, block)
+            right = left if other == start else unit_vectors(vectors[other : other + block], other)
             table = left @ right.T
             near = table >= threshold - margin
             if other == start:
@@ -118,15 +119,6 @@ def _pairs_above(
             near[open_rows[below], open_columns[below]] = False
             rows, columns = np.nonzero(near)
             yield rows + start, columns + other
-
-
-def _unit_rows(vectors: NDArray[Any], start: int, block: int) -> NDArray[np.float32]:
-    rows = np.asarray(vectors[start : start + block], np.float32)
-    wrong = np.flatnonzero(~np.isfinite(lengths(rows)))
-    if len(wrong):
-        raise ValueError(f"row {start + wrong[0]} of the vectors, counted from 0, holds NaN, infinity or huge numbers")
-    unit: NDArray[np.float32] = normalize_embeddings(rows)
-    return unit
 
 
 def _join(first: NDArray[np.int64], rows: NDArray[np.int64], columns: NDArray[np.int64]) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from likewise.similarity import lengths, normalize_embeddings
+from likewise.search.unit_vectors import unit_vectors
 
 METHODS = ("auto", "umap", "pca")
 NEIGHBOURS = 15  # that UMAP looks at, its own default; with fewer texts there is nothing to learn
@@ -53,12 +53,9 @@ def plane_of(vectors: NDArray[Any], method: str = "auto", seed: int = 42) -> tup
     """
     if method not in METHODS:
         raise ValueError(f"there is no method {method!r}; use one of {', '.join(METHODS)}")
-    rows = np.asarray(vectors, np.float32)
-    if not len(rows):
+    if not len(vectors):
         raise ValueError("there are no vectors to make a map of")
-    if not np.isfinite(lengths(rows)).all():
-        raise ValueError("the vectors hold NaN, infinity or huge numbers")
-    unit = normalize_embeddings(rows)
+    unit = unit_vectors(vectors)
     if method != "pca":
         is_enough = len(unit) > NEIGHBOURS
         if method == "umap" and not is_enough:
