@@ -20,6 +20,7 @@ from likewise.search.unit_vectors import unit_vectors
 ALGORITHMS = ("kmeans", "agglomerative", "hdbscan")
 NO_CLUSTER = -1  # hdbscan leaves out what lies between clusters
 MOST_BY_DEFAULT = 50  # clusters: more than people read
+FEW = 2000  # rows: so few are clustered from ten beginnings, of which k-means keeps the best
 MOST_FOR_AGGLOMERATIVE = 20_000  # rows: it holds the distances of all pairs, 1.6 GB of them
 
 
@@ -71,7 +72,7 @@ def cluster_labels(
         if number == 1:
             return np.zeros(len(unit), np.int64)
         if algorithm == "kmeans":
-            made = sklearn.cluster.KMeans(number, n_init="auto", random_state=seed)
+            made = sklearn.cluster.KMeans(number, n_init=10 if len(unit) <= FEW else 1, random_state=seed)
         else:
             if len(unit) > MOST_FOR_AGGLOMERATIVE:
                 raise ValueError(
