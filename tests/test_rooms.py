@@ -16,6 +16,8 @@ ROOMS = [  # each uses itself and those above it
     "extras",
     "needs_torch",
     "files",
+    "row_copies",
+    "column_files",
     "vector_files",
     "tables",
     "markdown",
@@ -67,6 +69,7 @@ HEAVY = {
         "ray",
         "pypdf",
         "lancedb",
+        "umap",
     ),
 }
 WITH_TORCH = [

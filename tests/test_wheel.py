@@ -102,7 +102,8 @@ def test_the_wheel_is_one_for_every_python_and_holds_the_library_alone(wheel: Pa
     assert re.fullmatch(r"likewise-[\w.]+-py3-none-(manylinux_?\w+_x86_64\.?)+\.whl", wheel.name)
     names = zipfile.ZipFile(wheel).namelist()
     assert "likewise/engine/liblikewise_kernels.so" in names
-    assert {"likewise/__init__.pyi", "likewise/py.typed", "likewise/engine/calibration.txt"} <= {*names}
+    data = {"likewise/engine/calibration.txt", "likewise/search/map.html"}
+    assert data | {"likewise/__init__.pyi", "likewise/py.typed"} <= {*names}
     assert not [name for name in names if name.endswith((".cpp", ".h", ".o")) or "CMake" in name]
     assert {name.split("/")[0].split("-")[0] for name in names} == {"likewise"}  # and nothing of tests
 

@@ -14,7 +14,10 @@ import likewise
 from likewise.cli import app
 from tests.cli.conftest import Run
 
-COMMANDS = ("encode", "similarity", "search", "rerank", "info", "convert", "export", "evaluate", "train", "augment")
+COMMANDS = (
+    *("encode", "similarity", "search", "rerank", "dedupe", "cluster", "map"),
+    *("info", "convert", "export", "evaluate", "train", "augment"),
+)
 HEAVY = ("torch", "transformers", "numpy", "tokenizers", "huggingface_hub", "pyarrow", "onnx", "onnxruntime")
 LIKEWISE = [sys.executable, "-c", "from likewise.cli import main; main()"]
 
@@ -79,6 +82,13 @@ def test_version(run: Run) -> None:
         ["search", "a question", "docs", "--top-k", "9", "--rerank", "model", "--candidates", "8"],
         ["rerank", "a question"],
         ["rerank", "a question", "notes.txt", "--top-k", "0"],
+        ["dedupe", "notes.txt", "--threshold", "1.5"],
+        ["dedupe", "notes.txt", "-o", "kept.csv"],
+        ["dedupe", "notes.txt", "--report", "dropped.txt"],
+        ["cluster", "notes.txt", "-o", "clusters.txt"],
+        ["cluster", "notes.txt", "--algorithm", "optics"],
+        ["cluster", "notes.txt", "--algorithm", "hdbscan", "--clusters", "3"],
+        ["map", "notes.txt"],
         ["augment", "pairs.csv"],
         ["augment", "pairs.csv", "-o", "out", "--epochs", "0"],
         ["augment", "pairs.csv", "-o", "out", "--sampling", "random"],

@@ -8,12 +8,15 @@ import typer
 
 from likewise import __version__
 from likewise.cli.augment import augment
+from likewise.cli.cluster import cluster
 from likewise.cli.convert import convert
+from likewise.cli.dedupe import dedupe
 from likewise.cli.encode import encode
 from likewise.cli.evaluate import evaluate
 from likewise.cli.export import export
 from likewise.cli.index import index
 from likewise.cli.info import info
+from likewise.cli.map import draw_map
 from likewise.cli.output import one_line
 from likewise.cli.rerank import rerank
 from likewise.cli.search import search
@@ -27,9 +30,10 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (encode, similarity, search, rerank, info, convert, export, evaluate, train, augment):
+for command in (encode, similarity, search, rerank, dedupe, cluster, info, convert, export, evaluate, train, augment):
     app.command(no_args_is_help=True)(command)
 app.add_typer(index, name="index")
+app.command("map", no_args_is_help=True)(draw_map)
 
 
 def _print_version(asked: bool) -> None:

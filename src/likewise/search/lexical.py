@@ -93,8 +93,7 @@ class LexicalIndex:
         ]
 
     def _words(self, text: str) -> list[str]:
-        words = _word().findall(unicodedata.normalize("NFKC", text).casefold())
-        kept = [word for word in words if word not in self.stop_words]
+        kept = [word for word in words_of(text) if word not in self.stop_words]
         return kept if self.stem is None else [self.stem(word) for word in kept]
 
 
@@ -116,6 +115,11 @@ def lexical_search(
         ValueError: One of the texts is none, or ``top_k`` is less than 0.
     """
     return LexicalIndex(corpus, stop_words, stem).search(queries, top_k)
+
+
+def words_of(text: str) -> list[str]:
+    """The words of ``text``: runs of letters, digits and their marks, in any script, without regard to case."""
+    return _word().findall(unicodedata.normalize("NFKC", text).casefold())
 
 
 @cache
