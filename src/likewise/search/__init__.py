@@ -1,4 +1,4 @@
-"""Search: nearest neighbours, a kept index, what is alike: pairs, communities, duplicates, clusters; maps; negatives."""
+"""Search: nearest neighbours, a kept index, pairs, communities, duplicates and clusters, maps, and hard negatives."""
 
 from likewise.search.clusters import Cluster, cluster_labels, describe_clusters, typical_words
 from likewise.search.communities import community_detection
