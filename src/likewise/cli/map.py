@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from likewise.cli.corpus import encoder, place, read_corpus
+from likewise.cli.corpus import embedded_corpus, place
 from likewise.cli.output import on_terminal, one_line, print_records
 
 
@@ -15,7 +15,8 @@ def draw_map(
         list[str],
         typer.Argument(
             metavar="FILE",
-            help="Plain text (one text a line), .csv, .tsv, .jsonl or .parquet; - reads lines from standard input.",
+            help="An index, or files: plain text (one text a line), .csv, .tsv, .jsonl or .parquet; - reads lines from "
+            "standard input.",
         ),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", metavar="PATH", help="The .html file to write.")],
@@ -44,6 +45,8 @@ def draw_map(
 
     Example: likewise map reviews.csv --column review -o map.html
 
+    Example: likewise map my.index -o map.html
+
     To a pipe or a file: the number of texts, the method and the page, one a line, with a tab.
     """
     from math import sqrt
@@ -62,11 +65,8 @@ def draw_map(
     if method == "umap" and not umap_is_there():
         with extra("map", "UMAP"):
             import umap  # noqa: F401
-    corpus = [text for text in read_corpus(files, column) if text.text.strip()]
-    if not corpus:
-        raise ValueError(f"there are only blank texts in {', '.join(files)}")
+    corpus, vectors = embedded_corpus(files, column, model)
     texts = [text.text for text in corpus]
-    vectors = encoder(model)(texts)
     if method == "auto" and not umap_is_there():
         told = "PCA is used, for umap-learn is not installed; with pip install 'likewise[map]' the map shows more"
         print(f"likewise: {told}", file=sys.stderr)

@@ -32,7 +32,7 @@ from likewise.search.index_model import (
 )
 from likewise.search.index_rows import IndexRow, PassageLike, Value, metadata_columns
 from likewise.search.index_search import Snapshot, approximated
-from likewise.search.index_store import Approximation, IndexStore, Record, in_list, why_not
+from likewise.search.index_store import Approximation, IndexStore, Record, in_list, matrix, why_not
 from likewise.search.index_writing import changes, progress_bar
 
 if TYPE_CHECKING:
@@ -223,6 +223,12 @@ class Index:
     def sources(self) -> list[str]:
         """The sources that have passages, in alphabetical order."""
         return self._store.sources(self._store.table(self._store.record().table))
+
+    def contents(self) -> tuple[list[IndexRow], NDArray[np.float32]]:
+        """All passages, and their vectors (passages, dim), as they are now: what a map of them is drawn from."""
+        found = self._store.table(self._store.record().table).search(None).to_arrow()
+        rows = found.drop_columns(["vector"]).to_pylist()
+        return [row_of(values) for values in rows], matrix(found["vector"])
 
     # Changing
 
