@@ -48,10 +48,10 @@ class Ready:
     similarity_fn_name: str = "cosine"
 
     def encode_document(self, inputs: Sequence[str]) -> Vectors:
-        return self.corpus[[int(text.split()[0]) if text[0].isdigit() else 0 for text in inputs]]
+        return self.corpus[[int(text.split()[0]) for text in inputs]]
 
     def encode_query(self, inputs: Sequence[str]) -> Vectors:
-        return self.queries[[int(text) for text in inputs]]
+        return self.queries[[int(text) if text.isdigit() else 0 for text in inputs]]  # the index asks for a dimension
 
 
 def synthetic(size: int, queries: int) -> tuple[Vectors, Vectors]:
