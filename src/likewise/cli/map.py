@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -62,11 +62,7 @@ def draw_map(
     if method == "umap" and not umap_is_there():
         with extra("map", "UMAP"):
             import umap  # noqa: F401
-    corpus = [text for text in read_corpus(files, column) if text.text.strip()]
-    if not corpus:
-        raise ValueError(f"there are only blank texts in {', '.join(files)}")
-    texts = [text.text for text in corpus]
-    vectors = encoder(model)(texts)
+    texts, places, vectors = _encoded(files, column, model)
     if method == "auto" and not umap_is_there():
         told = "PCA is used, for umap-learn is not installed; with pip install 'likewise[map]' the map shows more"
         print(f"likewise: {told}", file=sys.stderr)
@@ -75,10 +71,19 @@ def draw_map(
     names = {one.number: one.name for one in describe_clusters(vectors, labels, texts)}
     if title is None:
         title = ", ".join(Path(file).name for file in files)
-    page = page_of(points, used, texts, [place(text) for text in corpus], labels, names, title)
+    page = page_of(points, used, texts, places, labels, names, title)
     with whole_file(output) as temporary:
         temporary.write_text(page, encoding="utf-8")
     if on_terminal():
         print(f"{len(texts):,} texts, brought into the plane by {used}, in {one_line(str(output))}")
     else:
         print_records([("texts", len(texts)), ("method", used), ("page", output)])
+
+
+def _encoded(files: list[str], column: str | None, model: str) -> tuple[list[str], list[str], Any]:
+    """The texts that are not blank, where each comes from, and their vectors (texts, dim)."""
+    corpus = [text for text in read_corpus(files, column) if text.text.strip()]
+    if not corpus:
+        raise ValueError(f"there are only blank texts in {', '.join(files)}")
+    texts = [text.text for text in corpus]
+    return texts, [place(text) for text in corpus], encoder(model)(texts)
