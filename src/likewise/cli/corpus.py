@@ -1,7 +1,6 @@
 """What dedupe, cluster and map read: the texts of files with their places, and their vectors."""
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -31,28 +30,6 @@ def encoder(model_name: str) -> Callable[[list[str]], Any]:
 
     model = SentenceTransformer(model_name)
     return lambda texts: model.encode(texts, show_progress_bar=len(texts) >= MANY)
-
-
-def embedded_corpus(files: Sequence[str], column: str | None, model_name: str) -> "tuple[list[PlacedText], Any]":
-    """All texts of ``files`` that are not blank, and their vectors (texts, dim); an index has both already.
-
-    Raises:
-        ValueError: There is none.
-    """
-    from likewise.encoding.text_files import PlacedText
-
-    if len(files) == 1 and Path(files[0]).is_dir():
-        from likewise.search.index import Index
-
-        with Index.open(files[0]) as index:
-            rows, vectors = index.contents()
-        if not rows:
-            raise ValueError(f"there is no passage in {files[0]}")
-        return [PlacedText(row.text, row.source, row.page or row.line or 0) for row in rows], vectors
-    corpus = [text for text in read_corpus(files, column) if text.text.strip()]
-    if not corpus:
-        raise ValueError(f"there are only blank texts in {', '.join(files)}")
-    return corpus, encoder(model_name)([text.text for text in corpus])
 
 
 def place(text: "PlacedText") -> str:

@@ -2,11 +2,11 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from likewise.cli.corpus import embedded_corpus, place
+from likewise.cli.corpus import encoder, place, read_corpus
 from likewise.cli.output import on_terminal, one_line, print_records
 
 
@@ -65,8 +65,7 @@ def draw_map(
     if method == "umap" and not umap_is_there():
         with extra("map", "UMAP"):
             import umap  # noqa: F401
-    corpus, vectors = embedded_corpus(files, column, model)
-    texts = [text.text for text in corpus]
+    texts, places, vectors = _encoded(files, column, model)
     if method == "auto" and not umap_is_there():
         told = "PCA is used, for umap-learn is not installed; with pip install 'likewise[map]' the map shows more"
         print(f"likewise: {told}", file=sys.stderr)
@@ -75,10 +74,27 @@ def draw_map(
     names = {one.number: one.name for one in describe_clusters(vectors, labels, texts)}
     if title is None:
         title = ", ".join(Path(file).name for file in files)
-    page = page_of(points, used, texts, [place(text) for text in corpus], labels, names, title)
+    page = page_of(points, used, texts, places, labels, names, title)
     with whole_file(output) as temporary:
         temporary.write_text(page, encoding="utf-8")
     if on_terminal():
         print(f"{len(texts):,} texts, brought into the plane by {used}, in {one_line(str(output))}")
     else:
         print_records([("texts", len(texts)), ("method", used), ("page", output)])
+
+
+def _encoded(files: list[str], column: str | None, model: str) -> tuple[list[str], list[str], Any]:
+    """The texts that are not blank, where each comes from, and their vectors (texts, dim), which an index has."""
+    if len(files) == 1 and Path(files[0]).is_dir():
+        from likewise.search.index import Index
+
+        with Index.open(files[0]) as index:
+            rows, vectors = index.contents()
+        if not rows:
+            raise ValueError(f"there is no passage in {files[0]}; add some with likewise index add")
+        return [row.text for row in rows], [f"{row.source}:{row.page or row.line}" for row in rows], vectors
+    corpus = [text for text in read_corpus(files, column) if text.text.strip()]
+    if not corpus:
+        raise ValueError(f"there are only blank texts in {', '.join(files)}")
+    texts = [text.text for text in corpus]
+    return texts, [place(text) for text in corpus], encoder(model)(texts)

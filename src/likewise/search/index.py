@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from likewise.search.hybrid import reciprocal_rank_fusion
 from likewise.search.index_migration import embed_again
@@ -30,7 +31,7 @@ from likewise.search.index_model import (
     reranked,
     table_name,
 )
-from likewise.search.index_rows import IndexRow, PassageLike, Value, metadata_columns
+from likewise.search.index_rows import IndexRow, PassageLike, Value, metadata_columns, row_of
 from likewise.search.index_search import Snapshot, approximated
 from likewise.search.index_store import Approximation, IndexStore, Record, in_list, matrix, why_not
 from likewise.search.index_writing import changes, progress_bar
