@@ -191,6 +191,12 @@ def test_pipes_sockets_and_devices_are_not_opened(tmp_path: Path) -> None:
             assert told(path) == "this is not a file but a pipe, a socket or a device"
 
 
+def test_standard_input_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("-").write_text("A file of that name.")
+    assert told(Path("-")) == "standard input is not read here; put the text into a file, and name that"
+
+
 def test_links_that_lead_nowhere_or_round_and_round(tmp_path: Path) -> None:
     (tmp_path / "a.txt").symlink_to("a.txt")
     (tmp_path / "b.txt").symlink_to("missing.txt")

@@ -231,6 +231,7 @@ def test_the_time_grows_with_the_page_and_no_faster(repeated: str) -> None:
         ("<META http-equiv=x content='text/html; charset=Shift_JIS'>茶".encode("shift_jis"), None),
         ("<?xml version='1.0' encoding='iso-8859-1'?>“é”".encode("cp1252"), None),
         ("<meta charset=utf-16>é".encode(), None),
+        (b"<meta charset=unicode_escape>\\ud800\\u8336", "<meta charset=unicode_escape>\ufffd茶"),
     ],
 )
 def test_the_encoding_is_that_of_the_mark_or_the_declaration(content: bytes, text: str | None) -> None:

@@ -125,6 +125,8 @@ def _check(source: str) -> None:
     """Raise OSError or ValueError where ``source`` is not what its suffix says, before anything of it is read."""
     if _printable(source) != source:
         raise ValueError("the name of the file is not UTF-8; rename it")
+    if source == "-":  # which elsewhere is standard input
+        raise ValueError("standard input is not read here; put the text into a file, and name that")
     found = Path(source).stat()
     if not stat.S_ISREG(found.st_mode):
         raise OSError("this is not a file but a pipe, a socket or a device")

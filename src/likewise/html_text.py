@@ -1,8 +1,9 @@
 """HTML → the prose of its sections, block by block, each with its line.
 
 A page is cut at its tags as browsers do it, by one pattern whose every match ends somewhere, so that no broken markup
-raises and the time grows with the length of the page. The parser of the standard library promises neither before
-Python 3.11.14: it searches the whole rest of the page at every comment that is not closed.
+raises and the time grows with the length of the page. The standard library's parser promises neither in every Python
+that likewise runs on: that of 3.11.7 raises AssertionError on "<![x>", and searches the whole rest of the page at every
+comment that is not closed.
 """
 
 import codecs
@@ -12,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from html import unescape
 
+from likewise.files import HALF_SURROGATE
 from likewise.markdown import Block
 
 MARKUP = re.compile(
@@ -64,7 +66,7 @@ def decoded(content: bytes) -> str:
             raise ValueError(f"the page declares the encoding {name!r}, which is not known") from error
     encoding = encoding if mark else MEANT.get(encoding, encoding)
     try:
-        return content[len(mark) :].decode(encoding)
+        return HALF_SURROGATE.sub("\ufffd", content[len(mark) :].decode(encoding))
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise ValueError(
