@@ -204,3 +204,29 @@ def test_every_subcommand_has_a_summary_that_is_not_cut(run: Run) -> None:
     commands = run("index", "--help").out.partition("Commands:")[2]
     assert [line.split()[0] for line in commands.strip().splitlines()] == SUBCOMMANDS
     assert "..." not in commands
+
+
+@pytest.mark.usefixtures("built")
+def test_an_index_is_drawn_from_what_it_holds(run: Run, models: list[WordCounts]) -> None:
+    pytest.importorskip("sklearn", reason="a map needs the package scikit-learn")
+    finished = run("map", "my.index", "-o", "map.html", "--method", "pca")
+    assert (finished.code, finished.out) == (0, "texts\t3\nmethod\tPCA\npage\tmap.html\n")
+    page = Path("map.html").read_text(encoding="utf-8")
+    assert "The kettle makes the tea." in page
+    assert "house.md:5" in page
+    assert not models  # nothing is embedded again
+
+
+@pytest.mark.usefixtures("folder")
+def test_what_cannot_be_read_is_told_and_the_rest_goes_in(run: Run, models: list[WordCounts]) -> None:
+    Path("notes/broken.pdf").write_bytes(b"%PDF-1.7 no more")
+    Path("notes/latin.txt").write_bytes("Tee für zwei".encode("latin-1"))
+    Path("notes/page.html").write_text("<h1>Tea</h1><p>A kettle &amp; a cup.</p>", encoding="utf-8")
+    finished = run("index", "build", "notes", "-o", "my.index", "--model", "counts")
+    assert finished.code == 0
+    assert "my.index: passages: 4 added" in finished.err
+    left_out = [line for line in finished.err.splitlines() if line.startswith("likewise: left out: ")]
+    assert [Path(line.split(": ")[2]).name for line in left_out] == ["broken.pdf", "latin.txt"]
+    Path("notes/house.md").write_bytes(b"\xff")  # what cannot be read for now is not forgotten
+    assert "4 passages" not in run("index", "update", "my.index").err
+    assert "The kettle makes the tea." in run("index", "search", "my.index", "kettle").out

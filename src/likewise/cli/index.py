@@ -1,5 +1,6 @@
 """``likewise index``: an index that is kept, so that a search need not embed everything again."""
 
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -237,12 +238,14 @@ def _passages(paths: Iterable[str], seen: set[str]) -> "Iterator[Passage]":
 
     A file that cannot be read is told on standard error, and is seen: it may be readable again next time.
     """
+    from tqdm import tqdm
+
     from likewise.documents import Problem, read_documents
 
     for found in read_documents(list(dict.fromkeys(map(_whole, paths)))):
         seen.add(found.source)
         if isinstance(found, Problem):
-            typer.echo(f"likewise: left out: {one_line(str(found))}", err=True)
+            tqdm.write(f"likewise: left out: {one_line(str(found))}", file=sys.stderr)  # above the bar, not within it
         else:
             yield found
 
