@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from likewise.extras import extra
 from likewise.search.lexical import words_of
-from likewise.search.unit_vectors import unit_vectors
+from likewise.search.semantic import unit_vectors
 
 ALGORITHMS = ("kmeans", "agglomerative", "hdbscan")
 NO_CLUSTER = -1  # hdbscan leaves out what lies between clusters

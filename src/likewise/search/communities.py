@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from likewise.engine.processor import available_cores
 from likewise.engine.workers import in_threads
-from likewise.search.semantic import as_rows, products_of_pairs, rounding, rows_for_products
-from likewise.similarity import cos_sim, lengths
+from likewise.search.semantic import as_rows, products_of_pairs, reaching, rows_for_products
+from likewise.similarity import cos_sim
 
 CELLS_AT_ONCE = 2**24  # of the table of which rows are alike to some that may be centres, a byte each
 
@@ -74,7 +74,7 @@ def _counts(
 
     def computed(corner: tuple[int, int]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         first, second = corner
-        alike = _alike(vectors[first : first + size], vectors[second : second + size], limit)
+        alike = reaching(vectors[first : first + size], vectors[second : second + size], limit)
         return np.count_nonzero(alike, axis=1), np.count_nonzero(alike, axis=0)
 
     counts = np.zeros(len(vectors), np.int64)
@@ -101,22 +101,10 @@ def _rows_alike(
         centres = vectors[some]
 
         def computed(start: int, centres: NDArray[np.float32] = centres) -> NDArray[np.bool_]:
-            return _alike(centres, vectors[start : start + size], limit)
+            return reaching(centres, vectors[start : start + size], limit)
 
         table = np.concatenate(list(in_threads(computed, range(0, len(vectors), size), threads)), axis=1)
         for centre, alike in zip(some.tolist(), table, strict=True):
             if not is_taken[centre]:
                 yield centre, alike
         waiting = waiting[~is_taken[waiting]]
-
-
-def _alike(left: NDArray[np.float32], right: NDArray[np.float32], limit: np.float32) -> NDArray[np.bool_]:
-    """Which exact products, rounded to float32, reach ``limit``: (rows of left, rows of right)."""
-    table = left @ right.T
-    margin = rounding(left.shape[1], lengths(left).max() * lengths(right).max())
-    alike = table >= limit - margin
-    places = np.flatnonzero(alike)
-    unsure = places[table.ravel()[places] < limit + margin]
-    rows, columns = np.divmod(unsure, table.shape[1])
-    alike.ravel()[unsure] = products_of_pairs(left, right, rows, columns) >= limit
-    return alike

@@ -13,8 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from likewise.search.semantic import scores_of_pairs
-from likewise.search.unit_vectors import unit_vectors
+from likewise.search.semantic import reaching, scores_of_pairs, unit_vectors
 from likewise.similarity import SimilarityFunction
 
 BLOCK = 2048  # rows: a table of scores of 16 MiB
@@ -101,23 +100,13 @@ def _pairs_above(
     vectors: NDArray[Any], threshold: float, block: int
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
     """All pairs i < j whose cosine is at least ``threshold``, those of one block of rows by another at a time."""
-    margin = (vectors.shape[-1] + 4) * np.finfo(np.float32).eps  # as in semantic.top_k: what float32 leaves open
+    limit = np.float32(threshold)
     for start in range(0, len(vectors), block):
         left = unit_vectors(vectors[start : start + block], start)
         for other in range(start, len(vectors), block):
             right = left if other == start else unit_vectors(vectors[other : other + block], other)
-            table = left @ right.T
-            near = table >= threshold - margin
-            if other == start:
-                near = np.triu(near, 1)
-            if not near.any():
-                continue
-            open_rows, open_columns = np.nonzero(near & (table < threshold + margin))
-            pairs = open_rows + start, open_columns + other
-            scores = scores_of_pairs(vectors, vectors, *pairs, SimilarityFunction.COSINE)
-            below = scores < np.float32(threshold)
-            near[open_rows[below], open_columns[below]] = False
-            rows, columns = np.nonzero(near)
+            near = reaching(left, right, limit)
+            rows, columns = np.nonzero(np.triu(near, 1) if other == start else near)
             yield rows + start, columns + other
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Lock
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,9 +35,6 @@ from likewise.search.index_rows import IndexRow, PassageLike, Value, metadata_co
 from likewise.search.index_search import Snapshot, approximated
 from likewise.search.index_store import Approximation, IndexStore, Record, in_list, matrix, why_not
 from likewise.search.index_writing import changes, progress_bar
-
-if TYPE_CHECKING:
-    pass
 
 AT_ONCE = 4096  # passages of one transaction: 6 MB of vectors of 384 dimensions, some seconds of embedding
 CANDIDATES = 50  # passages that a re-ranker reads

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from likewise.search.index_rows import IndexRow, row_of
 from likewise.search.index_store import Approximation, Record, matrix
-from likewise.search.semantic import top_k
+from likewise.search.semantic import rounding, top_k
 from likewise.similarity import SimilarityFunction, lengths
 
 APPROXIMATE_FROM = 200_000  # rows: 300 MB of vectors of 384 dimensions, 0.05 s for an exact search in memory
@@ -128,7 +128,7 @@ def contenders(query: NDArray[np.float32], vectors: NDArray[np.float32], k: int,
     scores = vectors @ query
     if k >= len(scores):
         return np.arange(len(scores))
-    margin = (len(query) + 8) * np.finfo(np.float32).eps * longest * float(lengths(query)) + np.finfo(np.float32).tiny
+    margin = rounding(len(query) + 4, longest * lengths(query))  # 4 more: top_k makes them unit vectors once more
     return np.flatnonzero(scores >= np.partition(scores, -k)[-k] - margin)
 
 

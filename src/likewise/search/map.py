@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from likewise.search.unit_vectors import unit_vectors
+from likewise.search.semantic import unit_vectors
 
 METHODS = ("auto", "umap", "pca")
 NEIGHBOURS = 15  # that UMAP looks at, its own default; with fewer texts there is nothing to learn

@@ -156,6 +156,11 @@ def rows_for_products(
     return rows
 
 
+def unit_vectors(vectors: NDArray[Any], before: int = 0) -> NDArray[np.float32]:
+    """``vectors`` (rows, dim) in float32, each of length 1; ValueError as rows_for_products raises it."""
+    return rows_for_products(as_rows(vectors, "the vectors"), cos_sim, available_cores(), "the vectors", before)
+
+
 def as_rows(embeddings: Any, name: str) -> Any:
     """The matrix (rows, dim) of an array or a tensor in its own type of number, of a list in float32."""
     matrix = embeddings if is_tensor(embeddings) or isinstance(embeddings, np.ndarray) else as_floats(embeddings)
@@ -216,6 +221,18 @@ def products_of_pairs(
     for pairs in _paired(len(rows), left.shape[1]):
         products[pairs] = _products(left.take(rows[pairs], 0), right.take(columns[pairs], 0))
     return products
+
+
+def reaching(left: NDArray[np.float32], right: NDArray[np.float32], limit: np.float32) -> NDArray[np.bool_]:
+    """Which exact products, rounded to float32, reach ``limit``: (rows of left, rows of right)."""
+    table = left @ right.T
+    margin = rounding(left.shape[1], lengths(left).max() * lengths(right).max())
+    found: NDArray[np.bool_] = table >= limit - margin
+    places = np.flatnonzero(found)
+    unsure = places[table.ravel()[places] < limit + margin]
+    rows, columns = np.divmod(unsure, table.shape[1])
+    found.ravel()[unsure] = products_of_pairs(left, right, rows, columns) >= limit
+    return found
 
 
 def _paired(pairs: int, dimension: int) -> Iterator[slice]:
