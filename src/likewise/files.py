@@ -9,7 +9,7 @@ import shutil
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import partial
@@ -126,6 +126,23 @@ def whole_file(path: FilePath) -> Iterator[Path]:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+@contextmanager
+def alone(lock: FilePath, busy: str) -> Iterator[None]:
+    """Keep other processes out that ask for the same ``lock``, a file; that of a killed process ends with it.
+
+    Raises BlockingIOError, an OSError, with the message ``busy``, where another process or thread is in.
+    """
+    with Path(lock).open("w") as file:
+        with suppress(ImportError):  # there is none on Windows
+            import fcntl
+
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise BlockingIOError(busy) from None
+        yield
 
 
 @contextmanager

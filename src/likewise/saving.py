@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -100,9 +100,7 @@ def save_model(
         raise ValueError(f"layout {layout!r} is not known; use one of {', '.join(map(repr, LAYOUTS))}")
     form.check(live)
 
-    def files_of(module: models.Module) -> ModuleFiles:
-        if isinstance(module, models.Router):
-            return module.files(files_of, layout)
+    def of_module(module: Any) -> ModuleFiles:  # any module but a Router
         adapter = adapter_of(live, module)
         if adapter is None:
             files = module.files(live.arrays(module), layout)
@@ -112,7 +110,7 @@ def save_model(
             raise ValueError(f"{path} is the base model that the adapter needs; save it into another folder")
         return with_adapter(module.files({}, layout), adapter)
 
-    written = list(map(files_of, modules))
+    written = _files_of(modules, layout, of_module)
     is_adapter = any(SETTINGS in files.json for files in written)
     with whole_folder(path, dropped=["config.json"] * is_adapter) as folder:
         write_checkpoint(folder, written, _json(settings, layout), layout, form.weights)
@@ -128,12 +126,10 @@ def write_copy(modules: Sequence[models.Module], live: LiveModel, folder: Path, 
     Adapters are merged. ``for_cpu`` adds, where the kernels compute the model, its weights as they read them.
     """
 
-    def files_of(module: models.Module) -> ModuleFiles:
-        if isinstance(module, models.Router):
-            return module.files(files_of, "legacy")
+    def of_module(module: Any) -> ModuleFiles:  # any module but a Router
         return with_calibration(module.files(live.arrays(module), "legacy"), module, live)
 
-    write_checkpoint(folder, list(map(files_of, modules)), _json(ModelSettings(), "legacy"), "legacy", None)
+    write_checkpoint(folder, _files_of(modules, "legacy", of_module), _json(ModelSettings(), "legacy"), "legacy", None)
     if for_cpu:
         add_packed(folder, live)
 
@@ -157,11 +153,7 @@ def add_packed(folder: Path, live: LiveModel) -> None:
 def fingerprint_of(modules: Sequence[models.Module], live: LiveModel) -> str:
     """What tells this model, with its weights as they are now, from every other: 32 hexadecimal digits."""
 
-    def files_of(module: models.Module) -> ModuleFiles:
-        inside: Any = files_of if isinstance(module, models.Router) else live.arrays(module)
-        return module.files(inside, "legacy")
-
-    return fingerprint(list(map(files_of, modules)))
+    return fingerprint(_files_of(modules, "legacy", lambda module: module.files(live.arrays(module), "legacy")))
 
 
 def has_own_card(path: str | os.PathLike[str]) -> bool:
@@ -175,6 +167,17 @@ def with_adapter(files: ModuleFiles, adapter: Adapter) -> ModuleFiles:
     # With a config.json beside the adapter, Transformers would look for the base model's weights there too.
     json = {name: value for name, value in files.json.items() if name != "config.json"}
     return replace(files, json=json | {SETTINGS: adapter.settings}, arrays=adapter.arrays, weights=WEIGHTS)
+
+
+def _files_of(
+    modules: Sequence[models.Module], layout: Layout, of_module: Callable[[Any], ModuleFiles]
+) -> list[ModuleFiles]:
+    """What the folders of ``modules`` hold; ``of_module`` tells it of each, those within a Router included."""
+
+    def each(module: models.Module) -> ModuleFiles:
+        return module.files(each, layout) if isinstance(module, models.Router) else of_module(module)
+
+    return list(map(each, modules))
 
 
 def _json(settings: ModelSettings, layout: Layout) -> dict[str, Any]:

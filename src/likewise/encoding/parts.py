@@ -8,8 +8,8 @@ output has the same bytes however often the job was interrupted.
 
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from likewise.encoding.job_record import is_begun
 from likewise.encoding.streams import windows
 from likewise.encoding.text_files import PlacedText
-from likewise.files import whole_file
+from likewise.files import alone, whole_file
 from likewise.quantize import BINARY, SCALAR, Precision, quantization_ranges, quantize_embeddings
 from likewise.vector_files import join_vectors, read_vectors, write_vectors
 
@@ -71,7 +71,8 @@ def encode_in_parts(
     if output.exists() and not output.is_file():
         raise FileExistsError(f"{output} is not a file and cannot be overwritten; give another name")
     folder = parts_folder(output)
-    with _alone_in(folder):
+    folder.mkdir(parents=True, exist_ok=True)
+    with alone(folder / LOCK, f"another process is at work in {folder}; wait until it has ended, or stop it"):
         _begin(folder, {"texts_per_part": TEXTS_PER_PART, "precision": precision, **job})
         parts = _make_parts(folder, output.suffix.lower(), texts, encode, passed)
         joined = folder / f"joined{output.suffix.lower()}"
@@ -133,21 +134,6 @@ def _quantized(parts: Sequence[Path], precision: Precision) -> list[Path]:
         written.append(part.with_name(f"smaller-{part.name}"))
         write_vectors(written[-1], quantize_embeddings(vectors, precision, ranges), columns)
     return written
-
-
-@contextmanager
-def _alone_in(folder: Path) -> Iterator[None]:
-    """Keep other processes out of the folder, which is made; the lock of a process that was killed ends with it."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / LOCK).open("w") as file:
-        with suppress(ImportError):  # there is none on Windows
-            import fcntl
-
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise OSError(f"another process is at work in {folder}; wait until it has ended, or stop it") from None
-        yield
 
 
 def _begin(folder: Path, job: Mapping[str, Any]) -> None:

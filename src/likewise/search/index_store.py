@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from likewise.extras import extra
-from likewise.files import whole_file
+from likewise.files import alone, whole_file
 from likewise.search.index_rows import (
     PLACE,
     IndexRow,
@@ -141,16 +141,8 @@ class IndexStore:
 
         Raises OSError where another process, or another thread, is writing.
         """
-        with self._told(), (self.path / LOCK).open("w") as file:
-            with suppress(ImportError):  # there is none on Windows
-                import fcntl
-
-                try:
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    raise BlockingIOError(
-                        f"another process is writing to the index {self.path}; wait until it has ended, or stop it"
-                    ) from None
+        busy = f"another process is writing to the index {self.path}; wait until it has ended, or stop it"
+        with self._told(), alone(self.path / LOCK, busy):
             yield self.record()
 
     def details(self, table: Any, ids: Collection[str]) -> dict[str, tuple[object, ...]]:
