@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from likewise.cli.corpus import encoder, read_corpus
+from likewise.cli.corpus import encoder, read_written
+from likewise.cli.options import DEFAULT_MODEL, Column, Files, ModelName
 from likewise.cli.output import on_terminal, one_line, print_records
 
 if TYPE_CHECKING:
@@ -14,22 +15,14 @@ if TYPE_CHECKING:
 
 
 def cluster(
-    files: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="FILE",
-            help="Plain text (one text a line), .csv, .tsv, .jsonl or .parquet; - reads lines from standard input.",
-        ),
-    ],
+    files: Files,
     output: Annotated[
         Path | None,
         typer.Option(
             "--output", "-o", metavar="PATH", help="Each text with its cluster: .csv, .tsv, .jsonl, .parquet."
         ),
     ] = None,
-    column: Annotated[
-        str | None, typer.Option(metavar="NAME", help="The column that holds the texts, where there are several.")
-    ] = None,
+    column: Column = None,
     algorithm: Annotated[
         str, typer.Option(metavar="NAME", help="kmeans, agglomerative (up to 20,000 texts) or hdbscan.")
     ] = "kmeans",
@@ -40,7 +33,7 @@ def cluster(
     min_size: Annotated[
         int, typer.Option(metavar="N", min=2, help="The smallest cluster that hdbscan makes, in texts.")
     ] = 5,
-    model: Annotated[str, typer.Option(metavar="MODEL", help="A folder, or a name on the Hub.")] = "all-MiniLM-L6-v2",
+    model: ModelName = DEFAULT_MODEL,
 ) -> None:
     """Put texts that are about the same into clusters.
 
@@ -72,9 +65,7 @@ def cluster(
         raise typer.BadParameter(str(error), param_hint="--output") from error
     with extra("cluster", "Clustering"):  # before minutes of work
         import sklearn  # noqa: F401
-    corpus = [text for text in read_corpus(files, column) if text.text.strip()]
-    if not corpus:
-        raise ValueError(f"there are only blank texts in {', '.join(files)}")
+    corpus = read_written(files, column)
     texts = [text.text for text in corpus]
     vectors = encoder(model)(texts)
     labels = cluster_labels(vectors, algorithm, clusters, min_size)

@@ -24,6 +24,14 @@ def read_corpus(files: Sequence[str], column: str | None) -> "list[PlacedText]":
     return corpus
 
 
+def read_written(files: Sequence[str], column: str | None) -> "list[PlacedText]":
+    """As read_corpus, without the blank texts."""
+    corpus = [text for text in read_corpus(files, column) if text.text.strip()]
+    if not corpus:
+        raise ValueError(f"there are only blank texts in {', '.join(files)}")
+    return corpus
+
+
 def encoder(model_name: str) -> Callable[[list[str]], Any]:
     """The encode function of a model, which shows a progress bar for many texts."""
     from likewise import SentenceTransformer  # here: --help must not wait for torch

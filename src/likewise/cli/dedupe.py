@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from likewise.cli.corpus import encoder, place, read_corpus
+from likewise.cli.options import DEFAULT_MODEL, Column, Files, ModelName
 from likewise.cli.output import on_terminal, one_line, print_records
 
 if TYPE_CHECKING:
@@ -18,20 +19,12 @@ if TYPE_CHECKING:
 
 
 def dedupe(
-    files: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="FILE",
-            help="Plain text (one text a line), .csv, .tsv, .jsonl or .parquet; - reads lines from standard input.",
-        ),
-    ],
+    files: Files,
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", metavar="PATH", help="Write the rows that are kept, in the format of FILE."),
     ] = None,
-    column: Annotated[
-        str | None, typer.Option(metavar="NAME", help="The column that holds the texts, where there are several.")
-    ] = None,
+    column: Column = None,
     threshold: Annotated[
         float, typer.Option(metavar="N", help="Texts are duplicates from this cosine on: 0.9 drops more, 0.98 less.")
     ] = 0.95,
@@ -42,7 +35,7 @@ def dedupe(
         Path | None,
         typer.Option(metavar="PATH", help="Write what is dropped and why: .csv, .tsv, .jsonl or .parquet."),
     ] = None,
-    model: Annotated[str, typer.Option(metavar="MODEL", help="A folder, or a name on the Hub.")] = "all-MiniLM-L6-v2",
+    model: ModelName = DEFAULT_MODEL,
 ) -> None:
     """Keep one of the texts that say the same.
 

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from likewise.cli.options import DEFAULT_MODEL, Column, ModelName
+
 if TYPE_CHECKING:
     from likewise import EmbeddingCache, SentenceTransformer
     from likewise.encoding.text_files import Counted
@@ -32,10 +34,8 @@ def encode(
             "--output", "-o", metavar="PATH", help="The file to write: .npy, .parquet or .arrow. With --ray a folder."
         ),
     ],
-    column: Annotated[
-        str | None, typer.Option(metavar="NAME", help="The column that holds the texts, where there are several.")
-    ] = None,
-    model: Annotated[str, typer.Option(metavar="MODEL", help="A folder, or a name on the Hub.")] = "all-MiniLM-L6-v2",
+    column: Column = None,
+    model: ModelName = DEFAULT_MODEL,
     prompt_name: Annotated[
         str | None,
         typer.Option(metavar="NAME", help="The model's prompt to put before each text: see likewise info MODEL."),

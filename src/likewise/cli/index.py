@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from likewise.cli.output import on_terminal, one_line, print_records
-from likewise.cli.search import INDENT
+from likewise.cli.options import DEFAULT_MODEL, ModelName
+from likewise.cli.output import on_terminal, one_line, print_hits, print_records
 
 if TYPE_CHECKING:
     from likewise import SentenceTransformer
@@ -39,7 +39,7 @@ def about() -> None:
 def build(
     paths: Paths,
     output: Annotated[Path, typer.Option("--output", "-o", metavar="INDEX", help="The new folder.")],
-    model: Annotated[str, typer.Option(metavar="MODEL", help="A folder, or a name on the Hub.")] = "all-MiniLM-L6-v2",
+    model: ModelName = DEFAULT_MODEL,
 ) -> None:
     """Make an index of all passages of the files.
 
@@ -173,10 +173,11 @@ def search(
         judge = reranker(rerank)
     with Index.open(path) as opened:
         hits = opened.search(query, top_k, where, hybrid, judge)
+    told = ((hit.score, _place(hit), hit.heading, hit.text) for hit in hits)
     if on_terminal():
-        _print_for_people(hits)
+        print_hits(told)
     else:
-        print_records((hit.score, _place(hit), hit.heading, hit.text) for hit in hits)
+        print_records(told)
 
 
 @index.command(no_args_is_help=True)
@@ -286,19 +287,3 @@ def _place(hit: "Hit") -> str:
     name = str(source.relative_to(Path.cwd())) if Path.cwd() in source.parents else hit.source
     where = name if hit.line is None else f"{name}:{hit.line}"
     return where if hit.page is None else f"{where}, page {hit.page}"
-
-
-def _print_for_people(hits: "Iterable[Hit]") -> None:
-    """Each hit as its score and its place, and below them its headings and its text."""
-    from rich.console import Console
-    from rich.text import Text
-
-    console = Console()
-    for hit in hits:
-        place = Text.assemble((f"{hit.score:.4f}", "bold"), "  ", (one_line(_place(hit)), "cyan"))
-        console.print(place, soft_wrap=True)
-        for text in (Text(one_line(hit.heading), style="italic"), Text(one_line(hit.text))):
-            for line in text.wrap(console, console.width - INDENT) if text else ():
-                line.rstrip()
-                console.print(Text(" " * INDENT) + line)
-        console.print()

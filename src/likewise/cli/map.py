@@ -6,7 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
-from likewise.cli.corpus import encoder, place, read_corpus
+from likewise.cli.corpus import encoder, place, read_written
+from likewise.cli.options import DEFAULT_MODEL, Column, ModelName
 from likewise.cli.output import on_terminal, one_line, print_records
 
 
@@ -20,9 +21,7 @@ def draw_map(
         ),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", metavar="PATH", help="The .html file to write.")],
-    column: Annotated[
-        str | None, typer.Option(metavar="NAME", help="The column that holds the texts, where there are several.")
-    ] = None,
+    column: Column = None,
     method: Annotated[
         str, typer.Option(metavar="NAME", help="How texts come into the plane: umap, pca, or auto.")
     ] = "auto",
@@ -33,7 +32,7 @@ def draw_map(
     title: Annotated[
         str | None, typer.Option(metavar="TEXT", help="The title; otherwise the names of the files.")
     ] = None,
-    model: Annotated[str, typer.Option(metavar="MODEL", help="A folder, or a name on the Hub.")] = "all-MiniLM-L6-v2",
+    model: ModelName = DEFAULT_MODEL,
 ) -> None:
     """Draw texts as points, close to those that are alike.
 
@@ -93,8 +92,6 @@ def _encoded(files: list[str], column: str | None, model: str) -> tuple[list[str
         if not rows:
             raise ValueError(f"there is no passage in {files[0]}; add some with likewise index add")
         return [row.text for row in rows], [f"{row.source}:{row.page or row.line}" for row in rows], vectors
-    corpus = [text for text in read_corpus(files, column) if text.text.strip()]
-    if not corpus:
-        raise ValueError(f"there are only blank texts in {', '.join(files)}")
+    corpus = read_written(files, column)
     texts = [text.text for text in corpus]
     return texts, [place(text) for text in corpus], encoder(model)(texts)

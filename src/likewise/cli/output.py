@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+INDENT = 8  # columns: below the score, texts stand apart
 PACKAGE = str(Path(__file__).parents[1])
 
 
@@ -30,6 +31,22 @@ def print_records(records: Iterable[Sequence[object]]) -> None:
     for fields in records:
         print("\t".join(f"{field:.4f}" if isinstance(field, float) else one_line(str(field)) for field in fields))
     sys.stdout.flush()  # here, so that a closed pipe is noticed while it can still be handled
+
+
+def print_hits(hits: Iterable[tuple[float, str, str, str]]) -> None:
+    """Print what was found, for people: score and place, and below them headings and text."""
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console()
+    for score, where, heading, found in hits:
+        place = Text.assemble((f"{score:.4f}", "bold"), "  ", (one_line(where), "cyan"))
+        console.print(place, soft_wrap=True)  # a long path runs on in the next row, whole, so that it can be copied
+        for text in (Text(one_line(heading), style="italic"), Text(one_line(found))):
+            for line in text.wrap(console, console.width - INDENT) if text else ():
+                line.rstrip()
+                console.print(Text(" " * INDENT) + line)
+        console.print()
 
 
 def is_first_process() -> bool:

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from likewise.cli.options import Column
 from likewise.cli.output import on_terminal, one_line, print_records
 
 Hit = tuple[float, int, str]  # score, which text of the file it is, text
@@ -23,9 +24,7 @@ def rerank(
     top_k: Annotated[
         int | None, typer.Option("--top-k", "-k", metavar="N", min=1, help="Print only the N best texts.")
     ] = None,
-    column: Annotated[
-        str | None, typer.Option(metavar="NAME", help="The column that holds the texts, where there are several.")
-    ] = None,
+    column: Column = None,
     model: Annotated[
         str, typer.Option(metavar="MODEL", help="A cross-encoder: a folder, or a name on the Hub.")
     ] = "cross-encoder/ms-marco-MiniLM-L6-v2",

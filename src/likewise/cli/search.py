@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from likewise.cli.output import on_terminal, one_line, print_records
+from likewise.cli.options import DEFAULT_MODEL, ModelName
+from likewise.cli.output import on_terminal, one_line, print_hits, print_records
 
 if TYPE_CHECKING:
     from likewise import CrossEncoder
     from likewise.passages import Passage
 
-INDENT = 8  # columns: below the score, texts stand apart
 MANY = 1000  # passages; from here on a progress bar shows how long it takes
 CANDIDATES = 50  # passages that a cross-encoder reads, a second or two of work
 
@@ -22,7 +22,7 @@ def search(
     query: Annotated[str, typer.Argument(metavar="QUERY", help="What to look for: a question or some words.")],
     paths: Annotated[list[Path], typer.Argument(metavar="PATH", help="Files to search, and folders of them.")],
     top_k: Annotated[int, typer.Option("--top-k", "-k", metavar="N", min=1, help="How many passages to print.")] = 5,
-    model: Annotated[str, typer.Option(metavar="MODEL", help="A folder, or a name on the Hub.")] = "all-MiniLM-L6-v2",
+    model: ModelName = DEFAULT_MODEL,
     column: Annotated[
         str | None, typer.Option(metavar="NAME", help="The column of a table with the texts, if it is not clear.")
     ] = None,
@@ -74,10 +74,11 @@ def search(
         judge = reranker(rerank)  # first, so that a mistake in its name is told before all passages are embedded
         closest = _best(query, passages, candidates or max(CANDIDATES, top_k), model)
         hits = _reranked(query, [passage for _, passage in closest], top_k, judge)
+    told = ((score, _place(hit), hit.heading, hit.text) for score, hit in hits)
     if on_terminal():
-        _print_for_people(hits)
+        print_hits(told)
     else:
-        print_records((score, _place(hit), hit.heading, hit.text) for score, hit in hits)
+        print_records(told)
 
 
 def _best(query: str, passages: "Sequence[Passage]", k: int, model_name: str) -> "list[tuple[float, Passage]]":
@@ -111,19 +112,3 @@ def _text(passage: "Passage") -> str:
 def _place(passage: "Passage") -> str:
     """The file with the line, or the page as browsers take it."""
     return f"{passage.source}#page={passage.page}" if passage.page else f"{passage.source}:{passage.line}"
-
-
-def _print_for_people(hits: "Sequence[tuple[float, Passage]]") -> None:
-    """Each hit as its score and its place, and below them its headings and its text."""
-    from rich.console import Console
-    from rich.text import Text
-
-    console = Console()
-    for score, passage in hits:
-        place = Text.assemble((f"{score:.4f}", "bold"), "  ", (one_line(_place(passage)), "cyan"))
-        console.print(place, soft_wrap=True)  # a long path runs on in the next row, whole, so that it can be copied
-        for text in (Text(one_line(passage.heading), style="italic"), Text(one_line(passage.text))):
-            for line in text.wrap(console, console.width - INDENT) if text else ():
-                line.rstrip()
-                console.print(Text(" " * INDENT) + line)
-        console.print()

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from likewise.cli.options import DEFAULT_MODEL, ModelName
 from likewise.cli.output import on_terminal, one_line, print_records
 
 Pair = tuple[float, str, str]  # score, the two texts
@@ -15,7 +16,7 @@ def similarity(
         list[str],
         typer.Argument(metavar="TEXT", help="Two texts or more; - stands for the lines of standard input."),
     ],
-    model: Annotated[str, typer.Option(metavar="MODEL", help="A folder, or a name on the Hub.")] = "all-MiniLM-L6-v2",
+    model: ModelName = DEFAULT_MODEL,
 ) -> None:
     """Compare every text with every other, the most similar first.
 

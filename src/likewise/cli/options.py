@@ -1,0 +1,19 @@
+"""Arguments and options that several commands have, with the same words."""
+
+from typing import Annotated
+
+import typer
+
+Files = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="FILE",
+        help="Plain text (one text a line), .csv, .tsv, .jsonl or .parquet; - reads lines from standard input.",
+    ),
+]
+Column = Annotated[
+    str | None, typer.Option(metavar="NAME", help="The column that holds the texts, where there are several.")
+]
+ModelName = Annotated[str, typer.Option(metavar="MODEL", help="A folder, or a name on the Hub.")]
+
+DEFAULT_MODEL = "all-MiniLM-L6-v2"
