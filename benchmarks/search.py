@@ -23,7 +23,8 @@ from interleaved import describe_machine
 from numpy.typing import NDArray
 
 from likewise.passages import Passage
-from likewise.search import Index, index_search, top_k
+from likewise.search import Index, top_k
+from likewise.search.index import nearest
 from likewise.similarity import dot_score
 
 SIZES = (10_000, 100_000, 1_000_000)
@@ -112,7 +113,7 @@ def of_usearch(corpus: Vectors) -> Search:
 
 
 def of_likewise(folder: Path, model: Ready, approximate: bool) -> Search:
-    index_search.APPROXIMATE_FROM = 0 if approximate else sys.maxsize
+    nearest.APPROXIMATE_FROM = 0 if approximate else sys.maxsize
     draw = np.random.default_rng(0)
     words = np.array([f"word{number}" for number in range(50_000)])
     passages = (
@@ -134,7 +135,7 @@ def contest(size: int, number: int) -> list[tuple[str, float, float, float]]:
     corpus, queries = synthetic(size, number)
     _, exact = top_k(queries, corpus, K, dot_score)
     model = Ready(corpus, queries)
-    warm = index_search.SCANS + 1
+    warm = nearest.SCANS + 1
     with tempfile.TemporaryDirectory() as folder:
         scanned, large = Path(folder) / "exact", Path(folder) / "approximate"
         return [

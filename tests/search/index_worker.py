@@ -8,9 +8,8 @@ import sys
 from itertools import count
 from pathlib import Path
 
-from likewise.search import index as index_file
-from likewise.search import index_search, index_store
-from likewise.search.index import Index
+from likewise.search.index import Index, nearest, store
+from likewise.search.index import index as index_file
 from tests.search.word_hashes import WordHashes, edition, editions_in
 
 SOURCES = ("a.txt", "b.txt", "c.txt")
@@ -19,9 +18,9 @@ PASSAGES = 40
 
 def write(path: Path) -> None:
     """Write until this process is killed, each source in a transaction, and often tidied up."""
-    index_store.MANY_FRAGMENTS = 2
+    store.MANY_FRAGMENTS = 2
     index_file.AT_ONCE = PASSAGES
-    index_search.APPROXIMATE_FROM = 300
+    nearest.APPROXIMATE_FROM = 300
     index = Index.open(path, WordHashes())
     held = editions_in([hit.text for hit in index.search("edition", 10_000)])
     first = 1 + max(map(int, held), default=0)

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from likewise.passages import Passage
-from likewise.search import index_search, index_store, reciprocal_rank_fusion
-from likewise.search.index import Hit, Index
-from likewise.search.index_search import contenders
+from likewise.search import reciprocal_rank_fusion
+from likewise.search.index import Hit, Index, nearest, store
+from likewise.search.index.nearest import contenders
 from tests.search.word_hashes import Page, WordHashes, edition
 
 pytest.importorskip("lancedb", reason="an index needs the package lancedb")
@@ -57,7 +57,7 @@ def test_what_is_kept_is_found_by_whoever_opens_it(index: Index, tmp_path: Path)
 
 
 @pytest.mark.parametrize("similarity", ["cosine", "dot", "euclidean", "manhattan"])
-@pytest.mark.parametrize("searches", [1, index_search.SCANS + 1])
+@pytest.mark.parametrize("searches", [1, nearest.SCANS + 1])
 def test_search_is_exact_with_each_similarity_by_scan_and_in_memory(
     similarity: str, searches: int, tmp_path: Path
 ) -> None:
@@ -135,7 +135,7 @@ def test_what_is_there_is_not_added_twice_but_the_same_text_twice_in_a_source_is
 def test_passages_of_a_long_source_and_of_many_small_ones_are_updated_over_several_batches(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("likewise.search.index.AT_ONCE", 7)
+    monkeypatch.setattr("likewise.search.index.index.AT_ONCE", 7)
     index = Index.create(tmp_path / "my.index", WordHashes())
     sizes = {"a": 20, "b": 1, "c": 7, "d": 3, "e": 15}
     index.add(passage for source, size in sizes.items() for passage in edition(source, 1, size))
@@ -164,7 +164,7 @@ def test_removing(index: Index) -> None:
 
 def test_a_change_that_another_index_object_made_is_seen(index: Index, tmp_path: Path) -> None:
     reader = Index.open(tmp_path / "my.index", WordHashes())
-    for _ in range(index_search.SCANS + 1):
+    for _ in range(nearest.SCANS + 1):
         assert reader.search("members boat", 1)[0].text == BOAT.text
     index.update([Passage("The boat, the boat!", "house.md", 1, "")])
     assert reader.search("members boat", 1)[0].text == "The boat, the boat!"
@@ -290,7 +290,7 @@ def test_another_model_is_refused_and_told_what_to_do(index: Index, tmp_path: Pa
 def test_another_model_embeds_the_index_again_and_old_vectors_answer_until_it_has(
     index: Index, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("likewise.search.index.AT_ONCE", 2)
+    monkeypatch.setattr("likewise.search.index.index.AT_ONCE", 2)
     index.add([Page("One.", "a.csv", metadata={"n": 1})])
     reader = Index.open(tmp_path / "my.index", WordHashes())
 
@@ -324,7 +324,7 @@ def test_another_model_embeds_the_index_again_and_old_vectors_answer_until_it_ha
 def test_what_was_changed_since_an_unfinished_embedding_is_not_lost(
     index: Index, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("likewise.search.index.AT_ONCE", 1)
+    monkeypatch.setattr("likewise.search.index.index.AT_ONCE", 1)
 
     class Stopped(WordHashes):
         def encode_document(self, inputs: list[str]) -> np.ndarray:  # type: ignore[override]
@@ -350,7 +350,7 @@ def test_vectors_that_are_not_finite_name_the_passage(index: Index, model: WordH
 
 
 def test_a_large_index_is_approximate_and_says_how_good_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(index_search, "APPROXIMATE_FROM", 600)
+    monkeypatch.setattr(nearest, "APPROXIMATE_FROM", 600)
     model = WordHashes()
     index = Index.create(tmp_path / "my.index", model)
     draw = np.random.default_rng(0)
@@ -362,8 +362,8 @@ def test_a_large_index_is_approximate_and_says_how_good_it_is(tmp_path: Path, mo
     index.add(passages[500:1000])
     facts = index.info().approximation
     assert facts is not None
-    assert (facts.rows, facts.sample) == (1000, index_search.SAMPLE)
-    assert facts.recall >= index_search.ENOUGH
+    assert (facts.rows, facts.sample) == (1000, nearest.SAMPLE)
+    assert facts.recall >= nearest.ENOUGH
     index.add(passages[1000:1100])  # found too, without another index
     assert index.info().approximation == facts
     assert index.search(texts[1050], 1)[0].line == 1051
@@ -380,9 +380,9 @@ def test_a_large_index_is_approximate_and_says_how_good_it_is(tmp_path: Path, mo
 
 def test_recall_is_that_of_exact_search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With one partition looked into, and nothing scored again, the recall told is what a count gives."""
-    monkeypatch.setattr(index_search, "APPROXIMATE_FROM", 600)
-    monkeypatch.setattr(index_search, "REFINED", 1)
-    monkeypatch.setattr(index_search, "probing", lambda builder, probes: builder.nprobes(1))
+    monkeypatch.setattr(nearest, "APPROXIMATE_FROM", 600)
+    monkeypatch.setattr(nearest, "REFINED", 1)
+    monkeypatch.setattr(nearest, "probing", lambda builder, probes: builder.nprobes(1))
     from lancedb import index as kinds
 
     whole = kinds.IvfSq
@@ -407,7 +407,7 @@ def test_what_is_no_index_is_told(tmp_path: Path, model: WordHashes) -> None:
     Index.create(tmp_path / "my.index", model)
     with pytest.raises(FileExistsError, match="there is an index"):
         Index.create(tmp_path / "my.index", model)
-    (tmp_path / "my.index" / index_store.RECORD).write_text("{")
+    (tmp_path / "my.index" / store.RECORD).write_text("{")
     with pytest.raises(ValueError, match="damaged"):
         Index.open(tmp_path / "my.index", model)
 

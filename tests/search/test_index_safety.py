@@ -91,7 +91,7 @@ def test_an_interrupted_embedding_by_another_model_leaves_the_old_one_answering(
     with Index.create(path, WordHashes()) as index:
         index.add(edition("a.txt", 1, 300))
     code = (
-        "import sys, time; from tests.search.word_hashes import WordHashes; from likewise.search import index\n"
+        "import sys, time; from tests.search.word_hashes import WordHashes; from likewise.search.index import index\n"
         "class Slow(WordHashes):\n"
         "    def encode_document(self, inputs):\n"
         "        print('embedding', flush=True); time.sleep(0.02); return super().encode_document(inputs)\n"

@@ -229,7 +229,7 @@ def _embedding(model: str) -> "Iterator[_Counted]":
 
 
 def _model_of(path: Path) -> str:
-    from likewise.search.index_store import read_record
+    from likewise.search.index.store import read_record
 
     return read_record(path).model
 

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from likewise.search.index_rows import IndexRow, row_of
-from likewise.search.index_store import Approximation, Record, matrix
+from likewise.search.index.rows import IndexRow, row_of
+from likewise.search.index.store import Approximation, Record, matrix
 from likewise.search.semantic import rounding, top_k
 from likewise.similarity import SimilarityFunction, lengths
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from likewise.search.index_model import EmbeddingModel, dimension_of, embedded, lasting_name, table_name
-from likewise.search.index_rows import row_of
-from likewise.search.index_search import approximated
-from likewise.search.index_store import IndexStore, Unfinished
-from likewise.search.index_writing import progress_bar
+from likewise.search.index.model import EmbeddingModel, dimension_of, embedded, lasting_name, table_name
+from likewise.search.index.nearest import approximated
+from likewise.search.index.rows import row_of
+from likewise.search.index.store import IndexStore, Unfinished
+from likewise.search.index.writing import progress_bar
 
 
 def embed_again(store: IndexStore, model: EmbeddingModel, at_once: int, shows_progress: bool) -> None:

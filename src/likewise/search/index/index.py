@@ -1,6 +1,6 @@
 """An index that a person keeps: passages, their vectors and words in a folder, searched without embedding them again.
 
-What it holds is in LanceDB; index_store.py says how it stays whole, index_search.py how it is searched.
+What it holds is in LanceDB; store.py says how it stays whole, nearest.py how it is searched.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from likewise.search.hybrid import reciprocal_rank_fusion
-from likewise.search.index_migration import embed_again
-from likewise.search.index_model import (
+from likewise.search.index.migration import embed_again
+from likewise.search.index.model import (
     EmbeddingModel,
     Rerank,
     Scorer,
@@ -31,10 +31,10 @@ from likewise.search.index_model import (
     reranked,
     table_name,
 )
-from likewise.search.index_rows import IndexRow, PassageLike, Value, metadata_columns, row_of
-from likewise.search.index_search import Snapshot, approximated
-from likewise.search.index_store import Approximation, IndexStore, Record, in_list, matrix, why_not
-from likewise.search.index_writing import changes, progress_bar
+from likewise.search.index.nearest import Snapshot, approximated
+from likewise.search.index.rows import IndexRow, PassageLike, Value, metadata_columns, row_of
+from likewise.search.index.store import Approximation, IndexStore, Record, in_list, matrix, why_not
+from likewise.search.index.writing import changes, progress_bar
 
 AT_ONCE = 4096  # passages of one transaction: 6 MB of vectors of 384 dimensions, some seconds of embedding
 CANDIDATES = 50  # passages that a re-ranker reads

@@ -9,8 +9,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from likewise.search.index_rows import IndexRow
-from likewise.search.index_store import Record
+from likewise.search.index.rows import IndexRow
+from likewise.search.index.store import Record
 from likewise.similarity import normalize_embeddings
 
 

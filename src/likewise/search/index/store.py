@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from likewise.extras import extra
 from likewise.files import alone, whole_file
-from likewise.search.index_rows import (
+from likewise.search.index.rows import (
     PLACE,
     IndexRow,
     arrow_field,

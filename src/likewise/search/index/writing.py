@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from likewise.search.index_rows import IndexRow, PassageLike, fitted, index_rows, metadata_columns
-from likewise.search.index_store import IndexStore
+from likewise.search.index.rows import IndexRow, PassageLike, fitted, index_rows, metadata_columns
+from likewise.search.index.store import IndexStore
 
 if TYPE_CHECKING:
     from tqdm import tqdm
