@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from likewise.cli.corpus import encoder, read_written
-from likewise.cli.options import DEFAULT_MODEL, Column, Files, ModelName
+from likewise.cli.options import DEFAULT_MODEL, Column, Files, ModelName, wrong_usage
 from likewise.cli.output import on_terminal, one_line, print_records
 
 if TYPE_CHECKING:
@@ -54,15 +54,11 @@ def cluster(
     from likewise.extras import extra
     from likewise.search.clusters import check_algorithm, cluster_labels, describe_clusters
 
-    try:
+    with wrong_usage("--algorithm, --clusters"):
         check_algorithm(algorithm, clusters)
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="--algorithm, --clusters") from error
-    try:
+    with wrong_usage("--output"):
         if output is not None:
             check_column_suffix(output)
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="--output") from error
     with extra("cluster", "Clustering"):  # before minutes of work
         import sklearn  # noqa: F401
     corpus = read_written(files, column)

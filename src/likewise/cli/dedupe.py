@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from likewise.cli.corpus import encoder, place, read_corpus
-from likewise.cli.options import DEFAULT_MODEL, Column, Files, ModelName
+from likewise.cli.options import DEFAULT_MODEL, Column, Files, ModelName, wrong_usage
 from likewise.cli.output import on_terminal, one_line, print_records
 
 if TYPE_CHECKING:
@@ -59,16 +59,12 @@ def dedupe(
 
     if not 0 < threshold <= 1:
         raise typer.BadParameter(f"{threshold:g} is not above 0 and at most 1", param_hint="--threshold")
-    try:
+    with wrong_usage("--output"):
         if output is not None:
             check_same_kind(files, output)
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="--output") from error
-    try:
+    with wrong_usage("--report"):
         if report is not None:
             check_column_suffix(report)
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="--report") from error
     files = list(dict.fromkeys(files))  # each only once
     with standard_input_kept(Path(gettempdir())) if STANDARD_INPUT in files else nullcontext():
         if STANDARD_INPUT in files:

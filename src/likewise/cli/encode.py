@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from likewise.cli.options import DEFAULT_MODEL, Column, ModelName
+from likewise.cli.options import DEFAULT_MODEL, Column, ModelName, wrong_usage
 
 if TYPE_CHECKING:
     from likewise import EmbeddingCache, SentenceTransformer
@@ -116,14 +116,10 @@ def encode(
     if ray_address is not None or ray_workers is not None:
         raise typer.BadParameter("this is for --ray, which is not given", param_hint="--ray-address, --ray-workers")
     path = Path(output)
-    try:
+    with wrong_usage("--output"):
         check_vector_suffix(path)
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="--output") from error
-    try:
+    with wrong_usage("--precision"):
         check_precision(precision)
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="--precision") from error
     if long_texts not in LONG_TEXTS:
         raise typer.BadParameter(f"use one of {', '.join(LONG_TEXTS)}", param_hint="--long-texts")
     _check_writable(path)

@@ -1,5 +1,7 @@
 """Arguments and options that several commands have, with the same words."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated
 
 import typer
@@ -17,3 +19,12 @@ Column = Annotated[
 ModelName = Annotated[str, typer.Option(metavar="MODEL", help="A folder, or a name on the Hub.")]
 
 DEFAULT_MODEL = "all-MiniLM-L6-v2"
+
+
+@contextmanager
+def wrong_usage(option: str) -> Iterator[None]:
+    """Tell a ValueError in this block as a mistake in the use of ``option``, before hours of work."""
+    try:
+        yield
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint=option) from error
