@@ -103,6 +103,7 @@ def test_what_was_cut_is_told_once_for_all_parts(
     folder: Path, run: Run, models: list[WordCounts], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(parts, "TEXTS_PER_PART", 2)
+    monkeypatch.setattr(WordCounts, "LIMIT", 3)
     (folder / "long.txt").write_text("tea\n" + "a late train of tea\n" * 4, encoding="utf-8")
     finished = run("encode", "long.txt", "-o", "vectors.npy")
     assert len(models[0].calls) == 3

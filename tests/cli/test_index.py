@@ -33,7 +33,8 @@ The train is late.
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, models: list[WordCounts]) -> Path:
-    """The working folder, with a folder of notes."""
+    """The working folder, with a folder of notes, and a model that reads three words of a passage."""
+    monkeypatch.setattr(WordCounts, "LIMIT", 3)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "notes").mkdir()
     (tmp_path / "notes" / "house.md").write_text(HOUSE, encoding="utf-8")

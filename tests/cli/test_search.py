@@ -197,3 +197,12 @@ def test_the_true_model_finds_what_no_word_gives_away(notes: Path, minilm_folder
     assert place.endswith("house.md:9")
     assert 0.2 < float(score) < 0.8
     assert finished.stderr == ""
+
+
+@pytest.mark.usefixtures("notes")
+def test_what_the_model_could_not_read_is_told_once(
+    run: Run, models: list[WordCounts], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(WordCounts, "LIMIT", 3)
+    finished = run("search", "tea", "notes", "-k", 1)
+    assert finished.err == "3 of 3 passages have more than 3 tokens and were cut; 38 tokens, 80.9%, were lost\n"

@@ -15,7 +15,7 @@ class WordCounts:
     """In place of a model: the vector of a text says how often it holds each word of a small vocabulary."""
 
     VOCABULARY = ("kettle", "tea", "train", "late")
-    LIMIT = 3  # words; it does read those behind, but says that it does not
+    LIMIT = 1000  # words; it does read those behind, but says that it does not
     made: list["WordCounts"]
 
     similarity_fn_name = "cosine"

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from likewise.cli.output import print_cut
+
 if TYPE_CHECKING:
     from likewise.encoding.text_files import PlacedText
 
@@ -33,11 +35,19 @@ def read_written(files: Sequence[str], column: str | None) -> "list[PlacedText]"
 
 
 def encoder(model_name: str) -> Callable[[list[str]], Any]:
-    """The encode function of a model, which shows a progress bar for many texts."""
+    """The encode function of a model, which shows a progress bar for many texts, and says what it had to cut off."""
     from likewise import SentenceTransformer  # here: --help must not wait for torch
+    from likewise.encoding.report import Tally
 
     model = SentenceTransformer(model_name)
-    return lambda texts: model.encode(texts, show_progress_bar=len(texts) >= MANY)
+
+    def encode(texts: list[str]) -> Any:
+        tally = Tally()
+        vectors = tally.of(model.encode)(texts, show_progress_bar=len(texts) >= MANY)
+        print_cut(tally)
+        return vectors
+
+    return encode
 
 
 def place(text: "PlacedText") -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from likewise.cli.options import DEFAULT_MODEL, ModelName
-from likewise.cli.output import on_terminal, one_line, print_hits, print_records
+from likewise.cli.output import on_terminal, one_line, print_cut, print_hits, print_records
 
 if TYPE_CHECKING:
     from likewise import SentenceTransformer
@@ -224,8 +224,7 @@ def _embedding(model: str) -> "Iterator[_Counted]":
 
     tally = Tally()
     yield _Counted(SentenceTransformer(model), tally)
-    if tally.cut:
-        typer.echo(f"{tally}".replace("texts", "passages", 1), err=True)
+    print_cut(tally, "passages")
 
 
 def _model_of(path: Path) -> str:

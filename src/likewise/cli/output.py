@@ -7,7 +7,10 @@ import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from likewise.encoding.report import Tally
 
 INDENT = 8  # columns: below the score, texts stand apart
 PACKAGE = str(Path(__file__).parents[1])
@@ -47,6 +50,12 @@ def print_hits(hits: Iterable[tuple[float, str, str, str]]) -> None:
                 line.rstrip()
                 console.print(Text(" " * INDENT) + line)
         console.print()
+
+
+def print_cut(tally: "Tally", what: str = "texts") -> None:
+    """Say on standard error how much of the texts, which are called ``what``, the model could not read, if any."""
+    if tally.cut:
+        print(str(tally).replace("texts", what, 1), file=sys.stderr)
 
 
 def is_first_process() -> bool:

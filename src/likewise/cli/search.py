@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from likewise.cli.options import DEFAULT_MODEL, ModelName
-from likewise.cli.output import on_terminal, one_line, print_hits, print_records
+from likewise.cli.output import on_terminal, one_line, print_cut, print_hits, print_records
 
 if TYPE_CHECKING:
     from likewise import CrossEncoder
@@ -84,12 +84,15 @@ def search(
 def _best(query: str, passages: "Sequence[Passage]", k: int, model_name: str) -> "list[tuple[float, Passage]]":
     """The ``k`` passages closest to ``query``, by the model's own similarity, with their scores."""
     from likewise import SentenceTransformer  # here: --help must not wait for torch
+    from likewise.encoding.report import Tally
     from likewise.search.semantic import top_k
     from likewise.similarity import SimilarityFunction
 
     model = SentenceTransformer(model_name)
     texts = [_text(passage) for passage in passages]
-    corpus = model.encode_document(texts, show_progress_bar=len(texts) >= MANY)
+    tally = Tally()
+    corpus = tally.of(model.encode_document)(texts, show_progress_bar=len(texts) >= MANY)
+    print_cut(tally, "passages")
     question = model.encode_query([query])
     score = SimilarityFunction.to_similarity_fn(model.similarity_fn_name)
     scores, indices = top_k(question, corpus, k, score=score)

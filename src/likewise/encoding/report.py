@@ -62,11 +62,11 @@ class Tally:
         self.tokens += int(report.tokens.sum(dtype=np.int64))
         self.lost += int(report.lost.sum(dtype=np.int64))
 
-    def of(self, encode: Callable[..., tuple[Any, EncodingReport]]) -> Callable[[Any], Any]:
+    def of(self, encode: Callable[..., tuple[Any, EncodingReport]]) -> Callable[..., Any]:
         """``encode``, which can give a report, as a function that gives vectors alone; all reports are counted."""
 
-        def counted(texts: Any) -> Any:
-            vectors, report = encode(texts, return_report=True)
+        def counted(texts: Any, **arguments: Any) -> Any:
+            vectors, report = encode(texts, return_report=True, **arguments)
             self.add(report)
             return vectors
 
