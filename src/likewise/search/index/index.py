@@ -209,6 +209,15 @@ class Index:
         )
 
     @property
+    def model(self) -> EmbeddingModel:
+        """What embeds its passages and questions; loaded when first used, where ``open`` was given none."""
+        if self._given is None:
+            from likewise import SentenceTransformer  # here, for whoever hands in a model needs none
+
+            self._given = SentenceTransformer(self._store.record().model)
+        return self._given
+
+    @property
     def paths(self) -> tuple[str, ...]:
         """What ``create`` was given to keep."""
         return self._store.record().paths
@@ -222,9 +231,10 @@ class Index:
         """The sources that have passages, in alphabetical order."""
         return self._store.sources(self._store.table(self._store.record().table))
 
-    def contents(self) -> tuple[list[IndexRow], NDArray[np.float32]]:
-        """All passages, and their vectors (passages, dim), as they are now: what a map of them is drawn from."""
-        found = self._store.table(self._store.record().table).search(None).to_arrow()
+    def contents(self, *sources: str) -> tuple[list[IndexRow], NDArray[np.float32]]:
+        """The passages of ``sources``, or all, and their vectors (passages, dim), as they are now."""
+        asked = self._store.table(self._store.record().table).search(None)
+        found = (asked.where(in_list("source", sources)) if sources else asked).to_arrow()
         rows = found.drop_columns(["vector"]).to_pylist()
         return [row_of(values) for values in rows], matrix(found["vector"])
 
@@ -281,14 +291,6 @@ class Index:
 
     # Inside
 
-    @property
-    def _model(self) -> EmbeddingModel:
-        if self._given is None:
-            from likewise import SentenceTransformer  # here, for whoever hands in a model needs none
-
-            self._given = SentenceTransformer(self._store.record().model)
-        return self._given
-
     def _latest(self) -> Snapshot:
         with self._lock:
             record = self._store.record()
@@ -313,8 +315,8 @@ class Index:
     def _found_now(self, query: str, depth: int, where: str | None, hybrid: bool) -> list[tuple[IndexRow, float]]:
         snapshot = self._latest()
         record = snapshot.record
-        check_model(self._store.path, record, self._model)
-        vector = checked_vectors(self._store.path, record, self._model.encode_query([query]), ["the query"])[0]
+        check_model(self._store.path, record, self.model)
+        vector = checked_vectors(self._store.path, record, self.model.encode_query([query]), ["the query"])[0]
         scored = snapshot.nearest(vector, max(depth, RANKED) if hybrid else depth, where)
         if hybrid:
             words = snapshot.with_words(query, max(depth, RANKED), where)
@@ -338,10 +340,10 @@ class Index:
     def _change(self, passages: Iterable[PassageLike], replaces: bool, shows_progress: bool) -> Changed:
         counts = Changed()
         with self._store.writing() as record, progress_bar(shows_progress, "Indexing") as bar:
-            check_model(self._store.path, record, self._model)
+            check_model(self._store.path, record, self.model)
             table = self._store.table(record.table)
             for change in changes(self._store, table, passages, AT_ONCE, replaces):
-                new = embedded(self._store.path, record, change.new, self._model)
+                new = embedded(self._store.path, record, change.new, self.model)
                 old = self._store.vectors(table, [row.passage_id for row in change.moved])
                 if change.moved or change.gone:
                     vectors = np.concatenate([new, old])

@@ -93,6 +93,11 @@ def column_name(name: str) -> str:
     return f"{spelled}_" if spelled in OWN else spelled
 
 
+def metadata_name(column: str) -> str:
+    """What is kept in a ``column``, by the name that it would have if the index had no column so called itself."""
+    return column[:-1] if column.endswith("_") and column[:-1] in OWN else column
+
+
 def _plain(name: str, value: object, source: str) -> Value:
     if isinstance(value, int):  # a truth value too
         return int(value) if abs(value) <= LARGEST_WHOLE else float(value)
