@@ -232,3 +232,16 @@ def test_what_cannot_be_read_is_told_and_the_rest_goes_in(run: Run, models: list
     updated = run("index", "update", "my.index").err.splitlines()
     assert "my.index: passages: 2 unchanged" in updated
     assert "The kettle makes the tea." in run("index", "search", "my.index", "kettle").out
+
+
+def test_what_a_broken_table_held_is_not_forgotten(run: Run, folder: Path) -> None:
+    table = folder / "letters.jsonl"
+    rows = ['{"text": "Only members may use the boat."}\n', '{"text": "The kettle makes the tea."}\n']
+    table.write_text("".join(rows))
+    run("index", "build", "letters.jsonl", "-o", "my.index", "--model", "counts")
+    table.write_text('{"text": "The train is late."}\n{"text": bro')
+    updated = run("index", "update", "my.index").err.splitlines()
+    assert "my.index: passages: 1 added" in updated
+    assert any(line.startswith(f"likewise: left out: {table}: line 2: ") for line in updated)
+    table.write_text(rows[1])
+    assert "my.index: passages: 2 removed, 1 unchanged" in run("index", "update", "my.index").err.splitlines()

@@ -8,9 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from likewise.documents import Problem
 from likewise.passages import Passage
 from likewise.search import reciprocal_rank_fusion
-from likewise.search.index import Hit, Index, nearest, store
+from likewise.search.index import Changed, Hit, Index, nearest, store
+from likewise.search.index import index as index_module
 from likewise.search.index.nearest import contenders
 from tests.search.word_hashes import Page, WordHashes, edition
 
@@ -448,3 +450,23 @@ def test_any_series_of_changes_leaves_what_the_last_of_them_said(
             expected |= sources
     held = sorted((hit.source, hit.line, hit.text) for hit in index.search("tea", 100))
     assert held == sorted((source, line, text) for source, kept in expected.items() for line, text in enumerate(kept))
+
+
+def test_of_a_source_that_was_not_read_to_its_end_nothing_is_taken_out(
+    index: Index, model: WordHashes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(index_module, "AT_ONCE", 2)  # the problem may come with the next batch
+    new = Passage("A cup of tea.", "house.md", 1, "")
+    broken = Problem("house.md", "line 9: no more")
+    given: list[list[Passage | Problem]] = [[new, broken], [new, TRAIN, broken], [new, broken, TRAIN]]
+    for passages in given:
+        changed = index.update(passages)
+        assert (changed.removed, changed.problems) == (0, (broken,))
+        assert {hit.text for hit in index.search("tea", top_k=9)} == {new.text, BOAT.text, TEA.text, TRAIN.text}
+    assert model.embedded == [new.text]
+    assert index.update([new]) == Changed(unchanged=1, removed=2)
+
+
+def test_what_could_not_be_read_is_handed_back(index: Index) -> None:
+    broken = Problem("cellar.pdf", "damaged")
+    assert index.add([broken, BOAT]) == Changed(unchanged=1, problems=(broken,))

@@ -13,6 +13,7 @@ from likewise.cli.output import on_terminal, one_line, print_cut, print_hits, pr
 
 if TYPE_CHECKING:
     from likewise import SentenceTransformer
+    from likewise.documents import Problem
     from likewise.encoding.report import Tally
     from likewise.passages import Passage
     from likewise.search.index import Changed, Hit
@@ -233,8 +234,8 @@ def _model_of(path: Path) -> str:
     return read_record(path).model
 
 
-def _passages(paths: Iterable[str], seen: set[str]) -> "Iterator[Passage]":
-    """The passages of the files, under their whole paths, so that each has one name; ``seen`` are their files.
+def _passages(paths: Iterable[str], seen: set[str]) -> "Iterator[Passage | Problem]":
+    """What is read of the files, under their whole paths, so that each has one name; ``seen`` are their files.
 
     A file that cannot be read is told on standard error, and is seen: it may be readable again next time.
     """
@@ -246,8 +247,7 @@ def _passages(paths: Iterable[str], seen: set[str]) -> "Iterator[Passage]":
         seen.add(found.source)
         if isinstance(found, Problem):
             tqdm.write(f"likewise: left out: {one_line(str(found))}", file=sys.stderr)  # above the bar, not within it
-        else:
-            yield found
+        yield found
 
 
 def _check_paths(paths: Iterable[str]) -> None:

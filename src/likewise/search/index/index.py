@@ -17,6 +17,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from likewise.documents import Problem
 from likewise.search.hybrid import reciprocal_rank_fusion
 from likewise.search.index.migration import embed_again
 from likewise.search.index.model import (
@@ -62,6 +63,7 @@ class Changed:
     moved: int = 0  # same text, but another line, page or metadata
     removed: int = 0
     unchanged: int = 0
+    problems: tuple[Problem, ...] = ()  # what could not be read, of what it was given
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,11 +242,12 @@ class Index:
 
     # Changing
 
-    def add(self, passages: Iterable[PassageLike], show_progress_bar: bool = False) -> Changed:
+    def add(self, passages: Iterable[PassageLike | Problem], show_progress_bar: bool = False) -> Changed:
         """Add passages. Those that are there, the same text of the same source, are not embedded again.
 
         AT_ONCE passages are one transaction. Whatever interrupts it leaves whole batches; adding the same again goes
-        on. One process writes at a time; others may search meanwhile.
+        on. One process writes at a time; others may search meanwhile. A Problem among the passages, as
+        ``read_documents`` gives it, is handed back.
 
         Raises:
             OSError: It cannot be written, as on a full disk, or another process is writing.
@@ -254,7 +257,7 @@ class Index:
 
     def update(
         self,
-        passages: Iterable[PassageLike] | None = None,
+        passages: Iterable[PassageLike | Problem] | None = None,
         model: EmbeddingModel | None = None,
         show_progress_bar: bool = False,
     ) -> Changed:
@@ -262,7 +265,8 @@ class Index:
 
         ``passages`` are all that their sources hold now, those of one source next to each other. Texts that are new to
         a source are embedded and added; those that it has no more are removed. Sources that no passage is from stay as
-        they are. A source of up to AT_ONCE passages changes in one transaction.
+        they are, and nothing of a source with a Problem, as ``read_documents`` gives it, is removed. A source of up to
+        AT_ONCE passages changes in one transaction.
 
         With ``model``, every passage is embedded again from the text that the index holds. The old vectors answer until
         the new ones are whole; then both change places in one step. Where this was interrupted, the same call goes on.
@@ -337,12 +341,12 @@ class Index:
             columns = ", ".join(["source", "line", "page", "heading", *metadata_columns(table.schema)])
             raise ValueError(f"where={where!r} is no condition on the columns {columns}: {reason}") from error
 
-    def _change(self, passages: Iterable[PassageLike], replaces: bool, shows_progress: bool) -> Changed:
-        counts = Changed()
+    def _change(self, passages: Iterable[PassageLike | Problem], replaces: bool, shows_progress: bool) -> Changed:
+        counts, problems = Changed(), list[Problem]()
         with self._store.writing() as record, progress_bar(shows_progress, "Indexing") as bar:
             check_model(self._store.path, record, self.model)
             table = self._store.table(record.table)
-            for change in changes(self._store, table, passages, AT_ONCE, replaces):
+            for change in changes(self._store, table, passages, AT_ONCE, replaces, problems):
                 new = embedded(self._store.path, record, change.new, self.model)
                 old = self._store.vectors(table, [row.passage_id for row in change.moved])
                 if change.moved or change.gone:
@@ -358,7 +362,7 @@ class Index:
                 )
                 bar.update(len(change.new) + len(change.moved) + change.unchanged)
             self._finish(table, record)
-        return counts
+        return replace(counts, problems=tuple(problems))
 
     def _finish(self, table: Any, record: Record) -> None:
         """What a change leaves to do: the indexes of words and vectors, and whatever an interruption left behind."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from likewise.documents import Problem
 from likewise.search.index.rows import IndexRow, PassageLike, fitted, index_rows, metadata_columns
 from likewise.search.index.store import IndexStore
 
@@ -26,15 +27,21 @@ class Change:
 
 
 def changes(
-    store: IndexStore, table: Any, passages: Iterable[PassageLike], at_once: int, replaces: bool
+    store: IndexStore,
+    table: Any,
+    passages: Iterable[PassageLike | Problem],
+    at_once: int,
+    replaces: bool,
+    problems: list[Problem],
 ) -> Iterator[Change]:
     """The changes that bring ``passages`` into ``table``, each of up to ``at_once`` of them.
 
-    Where it ``replaces``, what else a source has is gone with the batch that holds the last passage of the source.
+    Where it ``replaces``, what else a source has is gone with the batch that holds the last passage of the source,
+    unless there is a problem with it: what was not read may still be there. ``problems`` are gathered as they come.
 
     Raises ValueError where the passages of a source are then not next to each other.
     """
-    rows = index_rows(passages)
+    rows = index_rows(_without_problems(passages, problems))
     batch = list(islice(rows, at_once))
     finished: set[str] = set()  # sources whose last passage was in an earlier batch
     earlier: set[str] = set()  # ids that earlier batches had of the source that goes on in this one
@@ -47,7 +54,8 @@ def changes(
         gone: list[str] = []
         if replaces:
             ended = _ended(batch, following[0].source if following else None, finished)
-            gone = sorted(store.ids_of_sources(table, ended) - unique.keys() - earlier)
+            whole = ended - {problem.source for problem in problems}
+            gone = sorted(store.ids_of_sources(table, whole) - unique.keys() - earlier)
             goes_on = {row.passage_id for row in batch if row.source not in ended}
             earlier = goes_on | (earlier if batch[0].source not in ended else set())
             finished |= ended
@@ -55,6 +63,14 @@ def changes(
         moved = [row for row in there if known[row.passage_id] != row.details]
         yield Change([row for own, row in unique.items() if own not in known], moved, gone, len(there) - len(moved))
         batch = following
+
+
+def _without_problems(passages: Iterable[PassageLike | Problem], problems: list[Problem]) -> Iterator[PassageLike]:
+    for found in passages:
+        if isinstance(found, Problem):
+            problems.append(found)
+        else:
+            yield found
 
 
 def _ended(batch: Sequence[IndexRow], following: str | None, finished: set[str]) -> set[str]:
