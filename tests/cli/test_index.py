@@ -244,4 +244,4 @@ def test_what_a_broken_table_held_is_not_forgotten(run: Run, folder: Path) -> No
     assert "my.index: passages: 1 added" in updated
     assert any(line.startswith(f"likewise: left out: {table}: line 2: ") for line in updated)
     table.write_text(rows[1])
-    assert "my.index: passages: 2 removed, 1 unchanged" in run("index", "update", "my.index").err.splitlines()
+    assert "my.index: passages: 1 moved, 2 removed" in run("index", "update", "my.index").err.splitlines()
