@@ -245,3 +245,11 @@ def test_what_a_broken_table_held_is_not_forgotten(run: Run, folder: Path) -> No
     assert any(line.startswith(f"likewise: left out: {table}: line 2: ") for line in updated)
     table.write_text(rows[1])
     assert "my.index: passages: 1 moved, 2 removed" in run("index", "update", "my.index").err.splitlines()
+
+
+def test_its_tables_may_be_elsewhere(run: Run, folder: Path) -> None:
+    place = (folder / "elsewhere").as_uri()
+    assert run("index", "build", "notes", "-o", "my.index", "--model", "counts", "--tables", place).code == 0
+    assert "The kettle makes the tea." in run("index", "search", "my.index", "kettle").out
+    assert f"tables      {place}\n" in run("index", "info", "my.index").out
+    assert not list(Path("my.index").glob("*.lance"))

@@ -41,6 +41,9 @@ def build(
     paths: Paths,
     output: Annotated[Path, typer.Option("--output", "-o", metavar="INDEX", help="The new folder.")],
     model: ModelName = DEFAULT_MODEL,
+    tables: Annotated[
+        str | None, typer.Option(metavar="URI", help="Object storage for what is large, such as s3://bucket/my.index")
+    ] = None,
 ) -> None:
     """Make an index of all passages of the files.
 
@@ -52,7 +55,8 @@ def build(
     from likewise.search.index import Index
 
     _check_paths(paths)
-    with _embedding(model) as counted, Index.create(output, counted, [_whole(path) for path in paths]) as made:
+    whole = [_whole(path) for path in paths]
+    with _embedding(model) as counted, Index.create(output, counted, whole, tables) as made:
         _tell(output, made.add(_passages(paths, set()), show_progress_bar=True))
 
 
@@ -197,6 +201,8 @@ def info(path: AnIndex) -> None:
     if approximate is not None:
         way = f"approximate, recall@10 {approximate.recall:.3f} against exact search ({approximate.sample} searches)"
     typer.echo(f"passages    {facts.passages:,} of {facts.sources:,} files, {facts.size / 1e6:,.1f} MB")
+    if facts.tables is not None:
+        typer.echo(f"tables      {one_line(facts.tables)}")
     typer.echo(f"model       {facts.model} ({facts.fingerprint}), {facts.dimension} dimensions, {facts.similarity}")
     typer.echo(f"search      {way}")
     for name, kind in facts.metadata.items():

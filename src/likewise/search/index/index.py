@@ -34,7 +34,7 @@ from likewise.search.index.model import (
 )
 from likewise.search.index.nearest import Snapshot, approximated
 from likewise.search.index.rows import IndexRow, PassageLike, Value, metadata_columns, row_of
-from likewise.search.index.store import Approximation, IndexStore, Record, in_list, matrix, why_not
+from likewise.search.index.store import Approximation, IndexStore, Record, in_list, matrix, read_record, why_not
 from likewise.search.index.writing import changes, progress_bar
 
 AT_ONCE = 4096  # passages of one transaction: 6 MB of vectors of 384 dimensions, some seconds of embedding
@@ -71,6 +71,7 @@ class IndexInfo:
     """What an index is."""
 
     path: str
+    tables: str | None  # where they are, if not there
     passages: int
     sources: int
     model: str
@@ -99,8 +100,17 @@ class Index:
         self._probe: Any = None  # the table, followed to its newest version
 
     @classmethod
-    def create(cls, path: str | os.PathLike[str], model: EmbeddingModel, paths: Sequence[str] = ()) -> Index:
+    def create(
+        cls,
+        path: str | os.PathLike[str],
+        model: EmbeddingModel,
+        paths: Sequence[str] = (),
+        tables: str | None = None,
+    ) -> Index:
         """Make an empty index in the folder ``path``. ``paths`` are kept in it, for whoever reads them again.
+
+        ``tables`` is where its tables shall be, if not in the folder: object storage, as LanceDB names it, such as
+        ``s3://bucket/my.index``, with what the environment says of it. Then the folder is a few hundred bytes.
 
         Raises:
             ImportError: The package lancedb is missing.
@@ -110,7 +120,7 @@ class Index:
         folder = Path(path)
         if (folder.exists() and not folder.is_dir()) or _is_foreign(folder):
             raise FileExistsError(f"{folder} is there already, and is no index; give the name of a new folder")
-        store = IndexStore(folder)
+        store = IndexStore(folder, tables)
         if store.exists():
             raise FileExistsError(f"there is an index in {folder} already; add to it, update it, or give another name")
         folder.mkdir(parents=True, exist_ok=True)
@@ -122,6 +132,7 @@ class Index:
             str(model.similarity_fn_name),
             dimension,
             tuple(paths),
+            tables,
         )
         store.create(record)
         return cls(store, model)
@@ -136,11 +147,10 @@ class Index:
             ValueError: It was made with another model, or by another version of likewise.
         """
         folder = Path(path)
-        index = cls(IndexStore(folder), model)
-        record = index._store.record()
+        record = read_record(folder)
         if model is not None:
             check_model(folder, record, model)
-        return index
+        return cls(IndexStore(folder, record.tables), model)
 
     def __enter__(self) -> Self:
         return self
@@ -198,6 +208,7 @@ class Index:
         table = self._store.table(record.table)
         return IndexInfo(
             str(self._store.path),
+            record.tables,
             table.count_rows(),
             len(self._store.sources(table)),
             record.model,

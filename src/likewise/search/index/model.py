@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from likewise.search.index.rows import IndexRow
-from likewise.search.index.store import Record
+from likewise.search.index.store import TABLES, Record
 from likewise.similarity import normalize_embeddings
 
 
@@ -59,7 +59,7 @@ def lasting_name(model: EmbeddingModel) -> str:
 def table_name(model: EmbeddingModel, dimension: int) -> str:
     """What the table of the model's vectors is called."""
     kept = "".join(character for character in model.fingerprint if character.isalnum())[:32]
-    return f"passages_{kept}_{dimension}"
+    return f"{TABLES}{kept}_{dimension}"
 
 
 def dimension_of(model: EmbeddingModel) -> int:

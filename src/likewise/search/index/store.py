@@ -33,6 +33,7 @@ from likewise.search.index.rows import (
 
 FORMAT = 1
 RECORD = "index.json"
+TABLES = "passages_"  # how the names of its tables begin
 LOCK = "writing.lock"
 KEPT = timedelta(hours=1)  # old versions stay that long for those who still read them
 MANY_FRAGMENTS = 16  # parts of a table; from here on they are joined after a change
@@ -66,6 +67,7 @@ class Record:
     similarity: str
     dimension: int
     paths: tuple[str, ...] = ()  # what the command line reads again for an update
+    tables: str | None = None  # where they are, if not in the folder of the index
     approximation: Approximation | None = None
     unfinished: Unfinished | None = None
 
@@ -92,13 +94,13 @@ def read_record(path: Path) -> Record:
 
 
 class IndexStore:
-    """The tables of an index and its record."""
+    """The tables of an index and its record; the tables may be elsewhere, by any URI that LanceDB knows."""
 
-    def __init__(self, path: Path):
+    def __init__(self, path: Path, tables: str | None = None):
         with extra("search", "An index on disk"):
             import lancedb
-        self.path = path
-        self._connection = lancedb.connect(path)
+        self.path, self._elsewhere = path, tables is not None
+        self._connection = lancedb.connect(tables or path)
 
     def exists(self) -> bool:
         """Whether there is an index, whole, in the folder."""
@@ -118,7 +120,14 @@ class IndexStore:
         return self._connection.open_table(name)
 
     def create(self, record: Record) -> None:
-        """Make an empty table and the record, which comes last."""
+        """Make an empty table and the record, which comes last.
+
+        Raises FileExistsError where the tables are to be elsewhere, and there are some.
+        """
+        with self._told():
+            found = self._connection.list_tables().tables if self._elsewhere else []
+        if found:
+            raise FileExistsError(f"{record.tables} holds the table {found[0]}; give the index a place of its own")
         self.create_table(record.table, base_schema(record.dimension))
         self.write_record(record)
 
@@ -130,9 +139,9 @@ class IndexStore:
             return self._connection.create_table(name, schema=schema)
 
     def drop_other_tables(self, kept: Collection[str]) -> None:
-        """Remove all tables but these."""
+        """Remove all tables of an index but these."""
         for name in self._connection.list_tables().tables:
-            if name not in kept:
+            if name.startswith(TABLES) and name not in kept:
                 self._connection.drop_table(name)
 
     @contextmanager
@@ -213,8 +222,8 @@ class IndexStore:
                 table.optimize(cleanup_older_than=KEPT)
 
     def size(self) -> int:
-        """The bytes of all files of the index."""
-        sizes = []
+        """The bytes of all files of the index; of tables that are elsewhere, those that count now."""
+        sizes = [self.table(self.record().table).stats()["total_bytes"]] if self._elsewhere else []
         for folder, _, names in os.walk(self.path):
             for name in names:
                 with suppress(FileNotFoundError):  # another process may be tidying up
