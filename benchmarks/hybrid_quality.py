@@ -3,14 +3,15 @@
     nice -n 5 python benchmarks/hybrid_quality.py
 
 It takes the rankings, the vectors and the scores of the cross-encoder that rerank_quality.py keeps in .models, or makes
-the first two; whatever the cross-encoder has not scored there is left out of the table. The vectors in the index are
-the same, so that only the engines of the words differ.
+them. Re-ranked are as many candidates as ``Index.search`` does it with; those of BM25 alone are left out of the table
+where the cross-encoder has not scored them. The vectors in the index are the same, so that only the engines of the
+words differ.
 """
 
 import json
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -27,12 +28,14 @@ from rerank_quality import (
     first_stage,
     metrics,
     reranked,
+    score,
     tasks,
 )
 
 from likewise.files import whole_file
 from likewise.passages import Passage
 from likewise.search import Index, reciprocal_rank_fusion
+from likewise.search.index.index import CANDIDATES
 
 
 @dataclass
@@ -84,12 +87,14 @@ def on_disk(task: Task, folder: Path) -> dict[str, Rankings]:
 
 def main() -> None:
     print(f"{describe_machine()}\n\n| | {' | '.join(METRICS)} |\n|---|---:|---:|---:|")
-    task = tasks()[0]
+    task = replace(tasks()[0], candidates=CANDIDATES)
     dense, words = first_stage(task, "bi-encoder"), first_stage(task, "BM25")
     systems = {"dense": dense, "BM25, in memory": words, "hybrid, in memory": fused(dense, words)}
     with tempfile.TemporaryDirectory() as folder:
         systems |= on_disk(task, Path(folder) / "scifact.index")
     for name, rankings in list(systems.items()):
+        if name.startswith(("dense", "hybrid")):
+            score(task, rankings)
         judged = reranked(task, rankings)
         if judged is not None:
             systems[f"{name}, re-ranked"] = judged
