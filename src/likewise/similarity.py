@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 Vectors = TypeVar("Vectors", NDArray[Any], "Tensor")  # the kind that goes in is the kind that comes out
 Rows = Sequence[Sequence[float]] | Sequence[float]  # a list counts as an array
 
-_SHORTEST = 1e-12  # a shorter vector is not stretched to length 1: the zero vector stays zero (F.normalize's number)
+SHORTEST = 1e-12  # a shorter vector is not stretched to length 1: the zero vector stays zero (F.normalize's number)
 _BLOCK = 2**18  # numbers in one block of differences: 1 MiB in float32, so that it stays in a core's cache
 
 
@@ -208,7 +208,7 @@ def lengths(vectors: Vectors) -> Vectors:
 
 
 def _unit(vectors: Vectors) -> Vectors:
-    result: Vectors = vectors / lengths(vectors).clip(_SHORTEST)[..., None]
+    result: Vectors = vectors / lengths(vectors).clip(SHORTEST)[..., None]
     return result
 
 

@@ -9,7 +9,9 @@ same to the bit whatever the blocks, and whichever queries share them.
 """
 
 from collections.abc import Callable, Iterator
-from functools import partial
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -18,13 +20,13 @@ from numpy.typing import NDArray
 from likewise.engine.processor import available_cores
 from likewise.engine.workers import in_threads
 from likewise.similarity import (
+    SHORTEST,
     SimilarityFunction,
     as_floats,
     cos_sim,
     dot_score,
     is_tensor,
     lengths,
-    normalize_embeddings,
 )
 
 _NOWHERE = np.iinfo(np.int64).max  # the index in a place that nothing has taken yet, so that it loses every tie
@@ -71,22 +73,27 @@ def top_k(
 
     ours = score in (cos_sim, dot_score)
     threads = (threads or available_cores()) if ours else 1
-    contenders = _by_product if ours else partial(_by_function, score)
+    locks = {start: Lock() for start in range(0, len(queries), query_block)}
 
-    def compare(start: int, first: int, corpus_part: Any) -> None:
-        query_part = _block(queries, start, query_block, "queries", score)
+    @lru_cache(maxsize=2)  # one block of the corpus after another is compared with all queries
+    def corpus_part(first: int) -> Any:
+        block = corpus[first : first + corpus_block]
+        return _entries(block, first, score) if ours else _checked(block, first, "corpus", score)
+
+    def compare(place: tuple[int, int]) -> None:
+        first, start = place
         part = slice(start, start + query_block)
-        rows, columns, values = contenders(query_part, corpus_part, scores[part])
-        scores[part], indices[part] = _merged(scores[part], indices[part], rows, columns + first, values)
+        query_part = _block(queries, start, query_block, "queries", score)
+        contenders = _by_product if ours else partial(_by_function, score)
+        with locks[start]:
+            best = scores[part].copy()
+        rows, columns, values = contenders(query_part, corpus_part(first), best)
+        with locks[start]:
+            scores[part], indices[part] = _merged(scores[part], indices[part], rows, columns + first, values)
 
-    for first in range(0, len(corpus), corpus_block):
-        if ours:
-            corpus_part = rows_for_products(corpus[first : first + corpus_block], score, threads, "corpus", first)
-        else:
-            corpus_part = _block(corpus, first, corpus_block, "corpus", score)
-        blocks = partial(compare, first=first, corpus_part=corpus_part)
-        for _ in in_threads(blocks, range(0, len(queries), query_block), threads):
-            pass
+    places = ((first, start) for first in range(0, len(corpus), corpus_block) for start in locks)
+    for _ in in_threads(compare, places, threads):
+        pass
     return scores, indices
 
 
@@ -177,30 +184,72 @@ def _block(matrix: Any, first: int, size: int, name: str, score: object) -> Any:
 
 def _checked(block: Any, first: int, name: str, score: object) -> Any:
     """Rows, checked: in float32 for products, of length 1 for the cosine, as they are for other functions."""
-    floats = as_floats(block)
-    if score in (cos_sim, dot_score):
-        with np.errstate(over="ignore"):  # infinity is reported below
-            floats = np.ascontiguousarray(_as_array(floats), np.float32)
-    wrong = np.flatnonzero(~np.isfinite(_as_array(lengths(floats))))
+    if score not in (cos_sim, dot_score):
+        _finite_lengths(as_floats(block), first, name)
+        return block
+    floats = _float32(block)
+    sizes = _finite_lengths(floats, first, name)
+    return floats / sizes.clip(SHORTEST)[:, None] if score is cos_sim else floats
+
+
+def _float32(block: Any) -> NDArray[np.float32]:
+    with np.errstate(over="ignore"):  # infinity is reported by _finite_lengths
+        return np.ascontiguousarray(_as_array(as_floats(block)), np.float32)
+
+
+def _finite_lengths(floats: Any, first: int, name: str) -> NDArray[Any]:
+    """The length of each row: (rows,). Raises ValueError, with the number of the row, for NaN and infinity."""
+    sizes = _as_array(lengths(floats))
+    wrong = np.flatnonzero(~np.isfinite(sizes))
     if len(wrong):
         cause = f"NaN, infinity or numbers too large for {floats.dtype}"
         raise ValueError(f"row {first + wrong[0]} of {name}, counted from 0, holds {cause}")
-    if score is cos_sim:
-        return normalize_embeddings(floats)
-    return floats if score is dot_score else block
+    return sizes
 
 
 def _as_array(values: Any) -> NDArray[Any]:
     return as_floats(values).detach().cpu().numpy() if is_tensor(values) else np.asarray(values)
 
 
+@dataclass(frozen=True, slots=True)
+class _Entries:
+    """A block of the corpus for products: its rows (entries, dim) as they are, so that a few queries need no copy."""
+
+    rows: NDArray[np.float32]
+    lengths: NDArray[np.float32] | None  # (entries,), by which their products are divided for the cosine
+    longest: np.float32  # of the rows that the scores are products with
+
+    def table(self, queries: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The scores of all pairs, but for their rounding: (queries, entries)."""
+        table = queries @ self.rows.T
+        if self.lengths is not None:
+            table /= self.lengths
+        return table
+
+    def take(self, columns: NDArray[np.int64]) -> NDArray[np.float32]:
+        """The rows ``columns``, of length 1 for the cosine: (columns, dim)."""
+        rows = self.rows[columns]
+        if self.lengths is not None:
+            rows /= self.lengths[columns, None]
+        return rows
+
+
+def _entries(block: Any, first: int, score: object) -> _Entries:
+    rows = _float32(block)
+    sizes = _finite_lengths(rows, first, "corpus")
+    if score is cos_sim:
+        return _Entries(rows, sizes.clip(SHORTEST), np.float32(1))
+    return _Entries(rows, None, sizes.max())
+
+
 def _by_product(
-    queries: NDArray[np.float32], corpus: NDArray[np.float32], best: NDArray[np.float32]
+    queries: NDArray[np.float32], entries: _Entries, best: NDArray[np.float32]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
     """Rows, columns and dot products of all pairs that can be among the best."""
-    margin = rounding(queries.shape[1], lengths(queries).max() * lengths(corpus).max())
-    rows, columns = _contenders(queries @ corpus.T, best, margin)
-    return rows, columns, products_of_pairs(queries, corpus, rows, columns)
+    margin = rounding(queries.shape[1] + 4, lengths(queries).max() * entries.longest)  # 4 more: for the division
+    rows, columns = _contenders(entries.table(queries), best, margin)
+    used, places = np.unique(columns, return_inverse=True)
+    return rows, columns, products_of_pairs(queries, entries.take(used), rows, places)
 
 
 def rounding(dimension: int, longest: Any) -> Any:
