@@ -1,6 +1,6 @@
 """An index on disk beside faiss and usearch: how fast it is built and searched, and how much it finds.
 
-    nice -n 5 python benchmarks/search.py [10000 100000 1000000] [--queries 200]
+    nice -n 5 python benchmarks/search.py [10000 100000 1000000] [--queries 200] [--only likewise]
 
 The same synthetic vectors for all: 384 dimensions, around n / 100 centres. faiss and usearch hold vectors alone, in
 memory, and give row numbers; the index of likewise is on disk, with texts and a full-text index, and gives passages.
@@ -11,7 +11,7 @@ product of everything with everything. The largest size needs 8 GB of memory.
 import argparse
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -27,6 +27,7 @@ from likewise.search import Index, top_k
 from likewise.search.index import nearest
 from likewise.similarity import dot_score
 
+LIBRARIES = ("faiss", "usearch", "likewise")
 SIZES = (10_000, 100_000, 1_000_000)
 DIMENSION = 384
 NOISE = 0.7  # of each number, where those of the centres have a spread of 1
@@ -131,19 +132,23 @@ def _number(queries: Vectors, query: Vectors) -> str:
     return str(offset // queries.strides[0])
 
 
-def contest(size: int, number: int) -> list[tuple[str, float, float, float]]:
+def contest(size: int, number: int, only: Collection[str]) -> list[tuple[str, float, float, float]]:
     corpus, queries = synthetic(size, number)
     _, exact = top_k(queries, corpus, K, dot_score)
     model = Ready(corpus, queries)
-    warm = nearest.SCANS + 1
     with tempfile.TemporaryDirectory() as folder:
         scanned, large = Path(folder) / "exact", Path(folder) / "approximate"
+        contestants: list[tuple[str, Callable[[], Search], int]] = [
+            ("faiss, flat", lambda: of_faiss("flat", corpus), 0),
+            ("faiss, HNSW", lambda: of_faiss("hnsw", corpus), 0),
+            ("usearch, HNSW", lambda: of_usearch(corpus), 0),
+            ("likewise, exact", lambda: of_likewise(scanned, model, False), nearest.SCANS + 1),
+            ("likewise, approximate", lambda: of_likewise(large, model, True), 0),
+        ]
         return [
-            row("faiss, flat", lambda: of_faiss("flat", corpus), queries, exact),
-            row("faiss, HNSW", lambda: of_faiss("hnsw", corpus), queries, exact),
-            row("usearch, HNSW", lambda: of_usearch(corpus), queries, exact),
-            row("likewise, exact", lambda: of_likewise(scanned, model, False), queries, exact, warm),
-            row("likewise, approximate", lambda: of_likewise(large, model, True), queries, exact),
+            row(name, build, queries, exact, warm)
+            for name, build, warm in contestants
+            if name.partition(",")[0] in only
         ]
 
 
@@ -151,11 +156,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="An index on disk beside faiss and usearch.")
     parser.add_argument("sizes", nargs="*", type=int, default=SIZES)
     parser.add_argument("--queries", type=int, default=200)
+    parser.add_argument("--only", nargs="+", default=LIBRARIES, choices=LIBRARIES, help="leave the others out")
     options = parser.parse_args()
     print(f"{describe_machine()}\n")
     print("| vectors | index | build, vectors/s | queries/s | recall@10 |\n|---:|---|---:|---:|---:|")
     for size in options.sizes:
-        for name, built, rate, recall in contest(size, options.queries):
+        for name, built, rate, recall in contest(size, options.queries, options.only):
             print(f"| {size:,} | {name} | {size / built:,.0f} | {rate:,.0f} | {recall:.3f} |", flush=True)
 
 

@@ -380,20 +380,40 @@ def test_a_large_index_is_approximate_and_says_how_good_it_is(tmp_path: Path, mo
     assert later.rows == 2100
 
 
-def test_recall_is_that_of_exact_search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With one partition looked into, and nothing scored again, the recall told is what a count gives."""
+def test_one_partition_is_a_part_of_the_answer_and_the_recall_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(nearest, "APPROXIMATE_FROM", 600)
-    monkeypatch.setattr(nearest, "REFINED", 1)
-    monkeypatch.setattr(nearest, "probing", lambda builder, probes: builder.nprobes(1))
-    from lancedb import index as kinds
-
-    whole = kinds.IvfSq
-    monkeypatch.setattr(kinds, "IvfSq", lambda distance_type: whole(distance_type, num_partitions=16))
-    index = Index.create(tmp_path / "my.index", WordHashes())
-    index.add(Passage(f"text {number} of {number * 7919 % 1009}", "a.txt", number, "") for number in range(800))
+    monkeypatch.setattr(nearest, "PROBES", (1,))
+    model = WordHashes()
+    index = Index.create(tmp_path / "my.index", model)
+    texts = [f"text {number} of {number * 7919 % 1009}" for number in range(800)]
+    index.add(Passage(text, "a.txt", number, "") for number, text in enumerate(texts))
     facts = index.info().approximation
     assert facts is not None
+    assert facts.probes == 1
+    corpus = model.encode_query(texts).astype(np.float64)
+    corpus /= np.linalg.norm(corpus, axis=1, keepdims=True)
+    hits = total = 0
+    for number in range(0, 800, 20):
+        best = set(np.argsort(-corpus @ corpus[number])[:10].tolist())
+        hits += len(best & {hit.line for hit in index.search(texts[number], 10)})
+        total += 10
     assert 0.05 < facts.recall < 0.9
+    assert hits / total == pytest.approx(facts.recall, abs=0.15)
+
+
+def test_a_condition_that_leaves_few_rows_finds_them_wherever_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(nearest, "APPROXIMATE_FROM", 600)
+    monkeypatch.setattr(nearest, "PROBES", (1,))
+    index = Index.create(tmp_path / "my.index", WordHashes())
+    index.add(Passage(f"text {number} of {number * 7919 % 1009}", "a.txt", number, "") for number in range(800))
+    found = index.search("text 3 of 9", 5, where="line % 100 = 7")
+    assert len(found) == 5
+    assert sorted(found, key=lambda hit: -hit.score) == found
+    assert len(index.search("text 3 of 9", 20, where="line % 100 = 7")) == 8
 
 
 # Making and opening

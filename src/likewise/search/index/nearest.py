@@ -8,6 +8,7 @@ person likes to spend, the index is approximate. (Built in 7 s; IVF_PQ took 107 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from threading import Lock
 from typing import Any
@@ -23,7 +24,7 @@ from likewise.similarity import SimilarityFunction, lengths
 APPROXIMATE_FROM = 200_000  # rows: 300 MB of vectors of 384 dimensions, 0.05 s for an exact search in memory
 SCANS = 2  # searches of the same version without reading its vectors into memory
 TIED = 10  # more rows than are asked for are scored again, because LanceDB rounds in another way
-REFINED = 10  # times as many rows as are asked for are found by their quantised vectors, and scored again
+REFINED = 2  # times as many rows as are asked for are found by their quantised vectors, and scored again
 PROBES = (20, 40, 80, 160)  # partitions that a search looks into: the first of these that finds ENOUGH
 ENOUGH = 0.98
 SAMPLE = 100  # searches by which an approximate index is compared with exact search
@@ -69,19 +70,23 @@ class Snapshot:
                 self._in_memory = self._read()
         if self._in_memory is not None and (where is None or self.record.similarity not in METRICS):
             return self._from_memory(self._in_memory, query, k, where)
-        metric = (METRICS if self.is_approximate else SCANNED)[self.record.similarity]
-        builder = self.table.search(query, vector_column_name="vector").distance_type(metric)
-        builder = builder.limit(k + TIED).with_row_id(True).select(["vector", "_distance"])
-        if self.is_approximate and self.record.approximation:
-            builder = probing(builder, self.record.approximation.probes)
-        else:
-            builder = builder.bypass_vector_index()
-        if where is not None:
-            builder = builder.where(where, prefilter=True)
-        found = builder.to_arrow()
+        probes = self.record.approximation.probes if self.is_approximate and self.record.approximation else None
+        found = self._near(query, k + TIED, where, probes)
+        if probes is not None and where is not None and len(found) < k + TIED:
+            found = self._near(query, k + TIED, where, None)  # the condition left few rows where it looked
         scores, places = top_k(query, matrix(found["vector"]), k, score=self._score)
         ids = found["_rowid"].to_numpy()[places[0]]
         return list(zip(ids.tolist(), scores[0].tolist(), strict=True))
+
+    def _near(self, query: NDArray[np.float32], limit: int, where: str | None, probes: int | None) -> Any:
+        """Row ids and vectors of near rows, by the approximate index, or, without ``probes``, by a scan."""
+        metric = (SCANNED if probes is None else METRICS)[self.record.similarity]
+        builder = self.table.search(query, vector_column_name="vector").distance_type(metric)
+        builder = builder.limit(limit).with_row_id(True).select(["vector", "_distance"])
+        builder = builder.bypass_vector_index() if probes is None else probing(builder, probes)
+        if where is not None:
+            builder = builder.where(where, prefilter=True)
+        return builder.to_arrow()
 
     def with_words(self, query: str, k: int, where: str | None) -> list[int]:
         """The row ids of the ``k`` best by BM25, as LanceDB's full-text index has it, best first."""
@@ -138,8 +143,11 @@ def has_vector_index(table: Any) -> bool:
 
 
 def probing(builder: Any, probes: int) -> Any:
-    """A vector search that looks into at least ``probes`` partitions, more where a filter leaves too few rows."""
-    return builder.minimum_nprobes(probes).maximum_nprobes(0).refine_factor(REFINED)
+    """A vector search by the approximate index that looks into ``probes`` partitions.
+
+    Given a smaller minimum than maximum, LanceDB 0.40 looks into all of them.
+    """
+    return builder.nprobes(probes).refine_factor(REFINED)
 
 
 def approximated(table: Any, record: Record) -> Approximation | None:
@@ -156,7 +164,8 @@ def approximated(table: Any, record: Record) -> Approximation | None:
     from lancedb.index import IvfSq
 
     metric = METRICS[record.similarity]
-    table.create_index("vector", config=IvfSq(distance_type=metric), replace=True)
+    partitions = round(math.sqrt(rows))
+    table.create_index("vector", config=IvfSq(distance_type=metric, num_partitions=partitions), replace=True)
     return measured(table, record, rows)
 
 
