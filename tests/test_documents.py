@@ -85,8 +85,8 @@ def test_every_kind_of_file_becomes_passages(tmp_path: Path) -> None:
     assert found == [
         passage("The kettle is boiling. And more.", "a.PDF", 1, page=2),
         passage("It is hot.", "b.xhtml", 2, "Tea"),
-        passage("One long text.", "c.csv", 2, year="2001"),
-        passage("Two", "c.csv", 6, year="2003"),
+        passage("One long text.", "c.csv", 2, year=2001),
+        passage("Two", "c.csv", 6, year=2003),
         passage("Three", "d.tsv", 2),
         passage("Four", "e.jsonl", 1, "Of cups", title="Of \n cups", hot=True, cost=2.5, cups=3),
         passage("Five", "e.jsonl", 4, id="\ufffdx"),
@@ -327,3 +327,36 @@ def test_a_long_text_is_streamed(border: str, tmp_path: Path) -> None:
     count, megabytes = read_in_a_process(tmp_path)
     assert count > 50
     assert megabytes < 15
+
+
+def test_what_no_number_can_hold_is_no_reason_to_stop(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"text": "One", "n": 1%s}\n' % ("0" * 400))
+    days = pyarrow.array([4_000_000], pyarrow.date32())  # after the year 9999
+    parquet.write_table(pyarrow.table({"text": ["Two"], "day": days}), tmp_path / "b.parquet")
+    (tmp_path / "c.txt").write_text("Three")
+    one, two, three = read_documents(tmp_path)
+    assert isinstance(one, Passage)
+    assert (one.text, one.metadata) == ("One", {})
+    assert isinstance(two, Problem)
+    assert two.source == str(tmp_path / "b.parquet")
+    assert isinstance(three, Passage)
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        (["1", "-2", ""], [1, -2, None]),
+        (["1", "2.50"], [1, 2.5]),
+        (["1", "007"], ["1", "007"]),
+        (["1", "n/a"], ["1", "n/a"]),
+        (["", ""], ["", ""]),
+        (["1234567890123456789", "1"], ["1234567890123456789", "1"]),
+    ],
+)
+def test_a_column_of_csv_is_numbers_where_all_of_it_is(
+    tmp_path: Path, values: list[str], expected: list[object]
+) -> None:
+    (tmp_path / "a.csv").write_text("text,n\n" + "".join(f"tea,{value}\n" for value in values))
+    found = [passage.metadata.get("n") for passage in read_documents(tmp_path) if isinstance(passage, Passage)]
+    assert found == expected
+    assert [type(value) for value in found] == [type(value) for value in expected]

@@ -5,7 +5,8 @@ import os
 import re
 import reprlib
 import stat
-from collections.abc import Iterable, Iterator
+import sys
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,6 +20,8 @@ HTML = (".html", ".htm", ".xhtml")
 PDF = (".pdf",)
 TABLES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
 READ = PLAIN_TEXT + MARKDOWN + HTML + PDF + TABLES  # the suffixes of what is read in a folder
+
+NUMBER = re.compile(r"-?(?:0|[1-9][0-9]{0,17})(?:\.[0-9]+)?")  # not 007, which is a name; in 64 bits
 
 LONGEST_LINE = 50_000_000  # bytes; no line of text or JSON is so long
 LARGEST = dict.fromkeys(MARKDOWN, 10_000_000) | dict.fromkeys(HTML, 50_000_000)  # bytes; these are read whole
@@ -43,8 +46,9 @@ def read_documents(
     The suffix says how. Of Markdown and HTML the prose is read, with its headings; of PDF the text of each page. Of
     CSV, TSV, JSONL and Parquet each row is a document: its text in ``column``, which may be left out where there is
     only one or one called "text" or "sentence"; its heading in the column "title", where there is one; the other
-    columns, if they hold strings, numbers, truth values or dates, in ``metadata``. A named file with any other suffix
-    is plain text. ``passages`` says how texts are cut.
+    columns, if they hold strings, numbers, truth values or dates, in ``metadata``; a column of CSV and TSV that holds
+    nothing but numbers becomes numbers. A named file with any other suffix is plain text. ``passages`` says how texts
+    are cut.
 
     The same files give the same passages in the same order: as the paths are named, each file once; in a folder
     sorted by name, without hidden files and folders, and without following links to folders.
@@ -77,7 +81,7 @@ def _documents(paths: Iterable[FilePath], column: str | None, max_characters: in
                 _check(source)
                 if file.stat().st_size:
                     yield from _passages(source, column, max_characters)
-            except (OSError, ValueError, ImportError) as error:
+            except (OSError, ValueError, ImportError, OverflowError) as error:  # the last of a date after 9999
                 yield _problem(source, error)
 
 
@@ -160,6 +164,7 @@ def _passages(source: str, column: str | None, max_characters: int) -> Iterator[
 
 def _row_passages(source: str, column: str | None, max_characters: int) -> Iterator[Passage]:
     first = True
+    numbers = _number_columns(source) if source.lower().endswith((".csv", ".tsv")) else set()
     for row in read_rows(source):
         if column is None:
             column = only_text_column(list(row.values), source)
@@ -172,20 +177,38 @@ def _row_passages(source: str, column: str | None, max_characters: int) -> Itera
         if not isinstance(text, str) or HALF_SURROGATE.search(text):
             place = "row" if source.lower().endswith(".parquet") else "line"
             raise ValueError(f"{place} {row.line}: the column {column!r} holds {reprlib.repr(text)}, which is not text")
-        metadata = _metadata(row, column)
+        metadata = _metadata(row, column, numbers)
         title = metadata.get("title")
         heading = " ".join(title.split()) if isinstance(title, str) else ""
         for passage in cut([(heading, paragraphs(text.split("\n")))], source, max_characters, metadata=metadata):
             yield replace(passage, line=row.line)
 
 
-def _metadata(row: Row, column: str) -> dict[str, str | int | float | bool]:
-    """The columns beside the text whose values a filter can compare."""
+def _number_columns(source: str) -> set[str]:
+    """The columns of a CSV or TSV file, but for "title", in which each value that is there is a number."""
+    possible: set[str] | None = None
+    filled: set[str] = set()
+    for row in read_rows(source):
+        if possible is None:
+            possible = set(row.values) - {"title"}
+        filled.update(name for name in possible if row.values.get(name))
+        possible = {name for name in possible if NUMBER.fullmatch(str(row.values.get(name) or "0"))}
+        if not possible:
+            break
+    return (possible or set()) & filled
+
+
+def _metadata(row: Row, column: str, numbers: Collection[str]) -> dict[str, str | int | float | bool]:
+    """The columns beside the text whose values a filter can compare; those of ``numbers`` are spelled out."""
     found: dict[str, str | int | float | bool] = {}
     for name, value in row.values.items():
+        if name in numbers and isinstance(value, str):
+            value = (float(value) if "." in value else int(value)) if value else None
         if isinstance(value, datetime.date | datetime.time):
             value = value.isoformat()
         if name == column or not isinstance(value, str | int | float) or value != value:  # not a number: missing
+            continue
+        if isinstance(value, int) and abs(value) > sys.float_info.max:  # no column holds it
             continue
         found[_unicode(name)] = _unicode(value) if isinstance(value, str) else value
     return found

@@ -101,3 +101,13 @@ def test_people_are_told_in_a_sentence(run: Run, notes: Path) -> None:
 def test_nothing_to_read(run: Run, notes: Path) -> None:
     Path("none.txt").touch()
     assert run("dedupe", "none.txt") == (1, "", "likewise: there is no text in none.txt\n")
+
+
+@pytest.mark.parametrize("report", ["rows.csv", "kept.csv", "./kept.csv"])
+def test_a_report_takes_the_place_of_nothing_else(run: Run, notes: Path, report: str) -> None:
+    Path("rows.csv").write_text("text\ntea\ntea\n")
+    finished = run("dedupe", "rows.csv", "--exact", "-o", "kept.csv", "--report", report)
+    assert finished.code == 2
+    assert "is read or written already" in finished.err
+    assert Path("rows.csv").read_text() == "text\ntea\ntea\n"
+    assert not Path("kept.csv").exists()

@@ -1,5 +1,6 @@
 """likewise index: built, changed and searched from the shell."""
 
+import os
 import re
 import shlex
 from pathlib import Path
@@ -253,3 +254,73 @@ def test_its_tables_may_be_elsewhere(run: Run, folder: Path) -> None:
     assert "The kettle makes the tea." in run("index", "search", "my.index", "kettle").out
     assert f"tables      {place}\n" in run("index", "info", "my.index").out
     assert not list(Path("my.index").glob("*.lance"))
+
+
+def test_a_folder_that_holds_nothing_any_more_is_told_and_its_passages_stay(built: Path, run: Run) -> None:
+    for file in Path("notes").iterdir():
+        file.unlink()
+    finished = run("index", "update", "my.index")
+    assert f"likewise: {built}/notes holds nothing to read, so its passages stay; to take them out: " in finished.err
+    assert "The kettle makes the tea." in run("index", "search", "my.index", "kettle").out
+
+
+def test_of_a_folder_that_cannot_be_read_nothing_is_forgotten(
+    folder: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("notes/private").mkdir()
+    Path("notes/private/secret.txt").write_text("The late train.")
+    run("index", "build", "notes", "-o", "my.index", "--model", "counts")
+    scandir = os.scandir
+
+    def refusing(path: str) -> object:
+        if str(path).endswith("private"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr("os.scandir", refusing)
+    Path("notes/plain.txt").unlink()
+    updated = run("index", "update", "my.index").err
+    assert f"likewise: left out: {folder}/notes/private: Permission denied" in updated
+    assert "my.index: passages: 1 removed, 2 unchanged" in updated.splitlines()
+    assert "The late train." in run("index", "search", "my.index", "late").out
+
+
+@pytest.mark.usefixtures("folder")
+def test_numbers_of_a_csv_file_are_compared_as_numbers(run: Run) -> None:
+    Path("letters.csv").write_text("year,text,code\n1999,The kettle is old.,007\n2021,The kettle is new.,1\n,Tea.,2\n")
+    assert run("index", "build", "letters.csv", "-o", "my.index", "--model", "counts").code == 0
+    found = run("index", "search", "my.index", "kettle", "--where", "year >= 2020").out
+    assert "The kettle is new." in found
+    assert "old" not in found
+    told = run("index", "info", "my.index").out
+    assert "column      year: whole numbers\n" in told
+    assert "column      code: text\n" in told
+
+
+@pytest.mark.usefixtures("folder")
+def test_the_column_of_the_texts_is_named_once(run: Run, models: list[WordCounts]) -> None:
+    Path("reviews.csv").write_text("review,author\nThe kettle is hot.,Ann\n")
+    built = run("index", "build", "reviews.csv", "-o", "my.index", "--model", "counts", "--column", "review")
+    assert "my.index: passages: 1 added" in built.err
+    with Path("reviews.csv").open("a") as file:
+        file.write("The tea is late.,Bob\n")
+    assert "my.index: passages: 1 added, 1 unchanged" in run("index", "update", "my.index").err
+    Path("more.csv").write_text("review,author\nThe train.,Cid\n")
+    assert "my.index: passages: 1 added" in run("index", "add", "my.index", "more.csv").err
+
+
+def test_a_linked_file_has_one_name(built: Path, run: Run) -> None:
+    Path("elsewhere.txt").write_text("The late kettle.")
+    Path("notes/link.txt").symlink_to(built / "elsewhere.txt")
+    assert "my.index: passages: 1 added, 3 unchanged" in run("index", "update", "my.index").err
+    assert "my.index: passages: 1 unchanged" in run("index", "update", "my.index", "notes/link.txt").err
+    assert "my.index: 1 passage removed" in run("index", "remove", "my.index", "notes/link.txt").err
+
+
+@pytest.mark.usefixtures("folder")
+def test_an_index_that_knows_no_files_asks_for_them(run: Run) -> None:
+    run("index", "build", "notes", "-o", "my.index", "--model", "counts")
+    Index.open("my.index").set_paths([])  # as one that was made in Python
+    finished = run("index", "update", "my.index")
+    assert finished.code == 1
+    assert "my.index does not know its files, as it was made in Python; name them: PATH…" in finished.err

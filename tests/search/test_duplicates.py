@@ -115,3 +115,9 @@ def test_equal_texts_and_near_ones_join_into_the_same_groups() -> None:
     np.testing.assert_allclose(found.scores, [1.01**-0.5, 1, 1, 1, 1.01**-0.5, 1, 1, 1], rtol=1e-6)
     assert find_duplicates(texts).first.tolist() == [0, 1, 2, 0, 4, 1, 6, 4]
     assert find_duplicates([], encode).first.shape == (0,)
+
+
+def test_a_vector_is_a_duplicate_of_itself_at_any_threshold() -> None:
+    vectors = np.random.default_rng(0).standard_normal((200, 384)).astype(np.float32)
+    found = near_duplicates(np.concatenate([vectors, vectors]), 1)
+    assert (found.first == np.tile(np.arange(200), 2)).all()

@@ -1,7 +1,9 @@
 """The index on disk: what it finds and keeps, and what changes in it."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from threading import Thread
+from typing import NoReturn
 
 import numpy as np
 import pytest
@@ -232,6 +234,58 @@ def test_changed_metadata_are_no_reason_to_embed_again(index: Index, model: Word
     assert model.embedded == ["One."]
 
 
+def test_whole_numbers_become_numbers_where_one_is_not_whole(index: Index) -> None:
+    index.add([Page("One.", "a.csv", metadata={"n of m": 1, "large": 2**60}), Page("Two.", "b.csv")])
+    index.add([Page("Three.", "c.csv", metadata={"n of m": 1.5, "large": 2**60 + 1})])  # later, so in another table
+    assert index.info().metadata == {"n of m": "numbers", "large": "whole numbers"}
+    found = {hit.text: hit.metadata for hit in index.search("one two three", where="source LIKE '%.csv'")}
+    whole = {"n of m": 1.0, "large": 2**60}
+    assert found == {"One.": whole, "Two.": {}, "Three.": {"n of m": 1.5, "large": 2**60 + 1}}
+    assert [hit.text for hit in index.search("one", where="`n of m` > 1")] == ["Three."]
+    index.add([Page("Four.", "d.csv", metadata={"n of m": 2**62 + 1})])  # which no float holds exactly
+    assert index.search("four", 1, where="source = 'd.csv'")[0].metadata == {"n of m": float(2**62)}
+
+
+@pytest.mark.parametrize("left_behind", [store.WIDE, store.NARROW])
+def test_numbers_that_were_killed_on_their_way_are_put_right(index: Index, left_behind: str) -> None:
+    index.add([Page("One.", "a.csv", metadata={"n": 1})])
+    table = index._store.table(index._store.record().table)
+    table.add_columns({left_behind: "cast(n as double)"})
+    assert index.search("one", 1)[0].metadata == {"n": 1}
+    index.add([Page("Two.", "b.csv", metadata={"n": 2.5})])
+    assert index.search("two", 1, where="n = 2.5")[0].metadata == {"n": 2.5}
+    assert left_behind not in index._store.table(table.name).schema.names
+
+
+def test_numbers_of_numpy_are_numbers(index: Index) -> None:
+    given = {"a": np.float64(1.5), "b": np.int64(3), "c": np.bool_(True), "d": np.str_("x"), "e": np.float32(0.5)}
+    index.add([Page("One.", "a.csv", metadata=given)])
+    assert index.search("one", 1)[0].metadata == {"a": 1.5, "b": 3, "c": 1, "d": "x", "e": 0.5}
+    with pytest.raises(ValueError, match=r"a\.csv: the metadata 'n' are 1000.*; make them a text or a number"):
+        index.add([Page("Two.", "a.csv", metadata={"n": 10**400})])
+
+
+@pytest.mark.parametrize(
+    "where",
+    ["line > 2 source = 'house.md'", "line > 2 garbage", "line = 3; AND source = 'nothing'", "line > 2 ORDER BY x", ""],
+)
+def test_nothing_behind_a_condition_is_ignored(index: Index, where: str) -> None:
+    with pytest.raises(ValueError, match="is no condition on the columns"):
+        index.search("tea", where=where)
+    with pytest.raises(ValueError, match="is no condition on the columns"):
+        index.remove("house.md", where=where)
+    assert index.info().passages == 3  # also those of the source
+
+
+def test_a_condition_may_end_with_a_comment(index: Index) -> None:
+    assert [hit.text for hit in index.search("tea", where="line = 7 -- the kettle")] == [TEA.text]
+
+
+def test_sources_and_a_condition_are_removed_at_once(index: Index) -> None:
+    assert index.remove("station.txt", where="line = 3") == 2
+    assert [hit.text for hit in index.search("tea")] == [TEA.text]
+
+
 def test_names_of_our_own_columns_are_free_for_metadata(index: Index) -> None:
     index.add([Page("One.", "a.csv", metadata={"source": "s", "vector": 1.5, "_rowid": 3, "text": "t"})])
     assert index.search("one", 1)[0].metadata == {"source_": "s", "vector_": 1.5, "rowid": 3, "text": "t"}
@@ -387,7 +441,7 @@ def test_one_partition_is_a_part_of_the_answer_and_the_recall_says_so(
     monkeypatch.setattr(nearest, "PROBES", (1,))
     model = WordHashes()
     index = Index.create(tmp_path / "my.index", model)
-    texts = [f"text {number} of {number * 7919 % 1009}" for number in range(800)]
+    texts = [f"text {number} of {number * 7919 % 1009}" for number in range(4000)]
     index.add(Passage(text, "a.txt", number, "") for number, text in enumerate(texts))
     facts = index.info().approximation
     assert facts is not None
@@ -395,7 +449,7 @@ def test_one_partition_is_a_part_of_the_answer_and_the_recall_says_so(
     corpus = model.encode_query(texts).astype(np.float64)
     corpus /= np.linalg.norm(corpus, axis=1, keepdims=True)
     hits = total = 0
-    for number in range(0, 800, 20):
+    for number in range(0, 4000, 50):
         best = set(np.argsort(-corpus @ corpus[number])[:10].tolist())
         hits += len(best & {hit.line for hit in index.search(texts[number], 10)})
         total += 10
@@ -416,7 +470,91 @@ def test_a_condition_that_leaves_few_rows_finds_them_wherever_they_are(
     assert len(index.search("text 3 of 9", 20, where="line % 100 = 7")) == 8
 
 
+def test_all_passages_are_found_where_more_are_asked_for_than_a_partition_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(nearest, "APPROXIMATE_FROM", 600)
+    monkeypatch.setattr(nearest, "PROBES", (1,))
+    index = Index.create(tmp_path / "my.index", WordHashes())
+    index.add(Passage(f"text {number} of {number * 7919 % 1009}", "a.txt", number, "") for number in range(700))
+    assert index.info().approximation is not None
+    assert len({hit.line for hit in index.search("text 3", 690)}) == 690
+
+
+def test_what_cannot_be_approximated_stays_exact(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(nearest, "APPROXIMATE_FROM", 600)
+    index = Index.create(tmp_path / "my.index", WordHashes())
+    assert index.add(Passage("?!", "a.txt", number, "") for number in range(700)).added == 700  # vectors of zeros
+    assert index.info().approximation is None
+    assert "searches stay as they were" in caplog.text
+    assert len(index.search("tea", 5)) == 5
+
+
 # Making and opening
+
+
+def test_tables_of_somebody_else_are_left_alone(tmp_path: Path, model: WordHashes) -> None:
+    import lancedb
+
+    database = lancedb.connect(tmp_path / "db")
+    for name in ("passages_mine", "other"):
+        database.create_table(name, [{"x": 1}])
+    with pytest.raises(FileExistsError, match="holds the table other; give the index a place of its own"):
+        Index.create(tmp_path / "db", model)
+    assert sorted(database.list_tables().tables) == ["other", "passages_mine"]
+
+
+def test_making_goes_on_where_it_was_interrupted(tmp_path: Path, model: WordHashes) -> None:
+    Index.create(tmp_path / "my.index", model)
+    (tmp_path / "my.index" / store.RECORD).unlink()
+    assert Index.create(tmp_path / "my.index", model).add([BOAT]) == Changed(added=1)
+
+
+def test_an_index_stays_where_it_is_when_the_process_goes_elsewhere(
+    tmp_path: Path, model: WordHashes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    index = Index.create("~", model)  # a name like any other
+    index.add([BOAT])
+    monkeypatch.chdir("/")
+    assert index.search("boat")[0].text == BOAT.text
+    assert {entry.name for entry in tmp_path.iterdir()} == {"~"}
+
+
+def test_a_model_that_the_index_names_is_loaded_again_when_it_is_another_one(
+    index: Index, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("likewise.SentenceTransformer", WordHashes, raising=False)
+    opened = Index.open(tmp_path / "my.index")
+    assert opened.search("boat")[0].text == BOAT.text
+    index.update(model=WordHashes("others"))
+    assert len(opened.search("boat")) == 3
+    assert opened.model.name == "others"
+
+
+@pytest.mark.parametrize("record", ["[]", "null", "{}", '{"format": 1}', '{"format": 1, "paths": 3}'])
+def test_a_record_that_is_damaged_is_told(index: Index, tmp_path: Path, record: str) -> None:
+    (tmp_path / "my.index" / store.RECORD).write_text(record)
+    with pytest.raises(ValueError, match=r"index\.json is damaged .*; build the index anew"):
+        Index.open(tmp_path / "my.index")
+
+
+def test_errors_of_passages_and_models_stay_what_they_are(index: Index, model: WordHashes) -> None:
+    def passages() -> Iterator[Passage]:
+        yield BOAT
+        raise FileNotFoundError("no such letter")
+
+    with pytest.raises(FileNotFoundError, match=r"^no such letter$"):
+        index.add(passages())
+
+    def encode_document(inputs: object) -> NoReturn:
+        raise RuntimeError("out of memory")
+
+    model.encode_document = encode_document  # type: ignore[method-assign]
+    with pytest.raises(RuntimeError, match=r"^out of memory$"):
+        index.add([Passage("New.", "new.txt", 1, "")])
 
 
 def test_what_is_no_index_is_told(tmp_path: Path, model: WordHashes) -> None:

@@ -1,5 +1,6 @@
 """``likewise dedupe``: texts without those that say the same as an earlier one."""
 
+import os
 import sys
 from contextlib import nullcontext
 from itertools import groupby
@@ -65,6 +66,8 @@ def dedupe(
     with wrong_usage("--report"):
         if report is not None:
             check_column_suffix(report)
+            if os.path.realpath(report) in {os.path.realpath(file) for file in (*files, output or os.devnull)}:
+                raise ValueError(f"{report} is read or written already; give the report a name of its own")
     files = list(dict.fromkeys(files))  # each only once
     with standard_input_kept(Path(gettempdir())) if STANDARD_INPUT in files else nullcontext():
         if STANDARD_INPUT in files:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from likewise.cli.options import DEFAULT_MODEL, ModelName
+from likewise.cli.options import DEFAULT_MODEL, Column, ModelName
 from likewise.cli.output import on_terminal, one_line, print_cut, print_hits, print_records
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ def about() -> None:
 def build(
     paths: Paths,
     output: Annotated[Path, typer.Option("--output", "-o", metavar="INDEX", help="The new folder.")],
+    column: Column = None,
     model: ModelName = DEFAULT_MODEL,
     tables: Annotated[
         str | None, typer.Option(metavar="URI", help="Object storage for what is large, such as s3://bucket/my.index")
@@ -56,8 +57,8 @@ def build(
 
     _check_paths(paths)
     whole = [_whole(path) for path in paths]
-    with _embedding(model) as counted, Index.create(output, counted, whole, tables) as made:
-        _tell(output, made.add(_passages(paths, set()), show_progress_bar=True))
+    with _embedding(model) as counted, Index.create(output, counted, whole, tables, column) as made:
+        _tell(output, made.add(_passages(paths, column, set()), show_progress_bar=True))
 
 
 @index.command(no_args_is_help=True)
@@ -73,7 +74,7 @@ def add(path: AnIndex, paths: Paths) -> None:
     _check_paths(paths)
     with _embedding(_model_of(path)) as counted, Index.open(path, counted) as opened:
         opened.set_paths([*opened.paths, *map(_whole, paths)])
-        _tell(path, opened.add(_passages(paths, set()), show_progress_bar=True))
+        _tell(path, opened.add(_passages(paths, opened.column, set()), show_progress_bar=True))
 
 
 @index.command(no_args_is_help=True)
@@ -131,18 +132,21 @@ def update(
         return
     with _embedding(_model_of(path)) as counted, Index.open(path, counted) as opened:
         roots = [_whole(given) for given in paths or opened.paths]
+        if not roots:
+            raise ValueError(f"{path} does not know its files, as it was made in Python; name them: PATH…")
         for root in roots:
-            if not Path(root).exists():  # perhaps a disk that is not mounted: no reason to forget what was on it
-                typer.echo(
-                    f"likewise: {one_line(root)} is not there, so its passages stay; "
-                    f"to take them out: likewise index remove {path} {one_line(root)}",
-                    err=True,
-                )
+            if not Path(root).exists():
+                _tell_left(path, root, "is not there")
         there = [root for root in roots if Path(root).exists()]
         seen: set[str] = set()
-        changed = opened.update(_passages(there, seen), show_progress_bar=True)
-        gone = [source for source in opened.sources() if source not in seen and _is_in(source, there)]
-        _tell(path, changed, opened.remove(*gone))
+        changed = opened.update(_passages(there, opened.column, seen), show_progress_bar=True)
+        unread = [problem.source for problem in changed.problems]  # folders too
+        missing = [own for own in opened.sources() if own not in seen and _is_in(own, there)]
+        gone = [own for own in missing if not _is_in(own, unread)]
+        empty = [root for root in there if Path(root).is_dir() and not any(_is_in(own, [root]) for own in seen)]
+        for root in empty:
+            _tell_left(path, root, "holds nothing to read")
+        _tell(path, changed, opened.remove(*(own for own in gone if not _is_in(own, empty))))
 
 
 @index.command(no_args_is_help=True)
@@ -240,7 +244,16 @@ def _model_of(path: Path) -> str:
     return read_record(path).model
 
 
-def _passages(paths: Iterable[str], seen: set[str]) -> "Iterator[Passage | Problem]":
+def _tell_left(path: Path, root: str, reason: str) -> None:
+    """Perhaps a disk is not mounted: that is no reason to forget what was on it."""
+    typer.echo(
+        f"likewise: {one_line(root)} {reason}, so its passages stay; "
+        f"to take them out: likewise index remove {path} {one_line(root)}",
+        err=True,
+    )
+
+
+def _passages(paths: Iterable[str], column: str | None, seen: set[str]) -> "Iterator[Passage | Problem]":
     """What is read of the files, under their whole paths, so that each has one name; ``seen`` are their files.
 
     A file that cannot be read is told on standard error, and is seen: it may be readable again next time.
@@ -249,7 +262,7 @@ def _passages(paths: Iterable[str], seen: set[str]) -> "Iterator[Passage | Probl
 
     from likewise.documents import Problem, read_documents
 
-    for found in read_documents(list(dict.fromkeys(map(_whole, paths)))):
+    for found in read_documents(list(dict.fromkeys(map(_whole, paths))), column):
         seen.add(found.source)
         if isinstance(found, Problem):
             tqdm.write(f"likewise: left out: {one_line(str(found))}", file=sys.stderr)  # above the bar, not within it
@@ -263,8 +276,9 @@ def _check_paths(paths: Iterable[str]) -> None:
 
 
 def _whole(path: str) -> str:
-    """The name under which a file is in the index, so that it is found from any folder."""
-    return str(Path(path).resolve())
+    """The name under which a file is in the index, so that it is found from any folder; a link has its own."""
+    given = Path(path)
+    return str(given.resolve() if given.is_dir() else given.parent.resolve() / given.name)
 
 
 def _is_in(source: str, roots: Iterable[str]) -> bool:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from likewise.search.semantic import reaching, scores_of_pairs, unit_vectors
 from likewise.similarity import SimilarityFunction
 
+ALIKE = 1 - 2**-21  # the cosine of a vector with itself is at least that, by the rounding of its length
 BLOCK = 2048  # rows: a table of scores of 16 MiB
 
 
@@ -100,7 +101,7 @@ def _pairs_above(
     vectors: NDArray[Any], threshold: float, block: int
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
     """All pairs i < j whose cosine is at least ``threshold``, those of one block of rows by another at a time."""
-    limit = np.float32(threshold)
+    limit = np.float32(min(threshold, ALIKE))
     for start in range(0, len(vectors), block):
         left = unit_vectors(vectors[start : start + block], start)
         for other in range(start, len(vectors), block):

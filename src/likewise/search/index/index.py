@@ -34,7 +34,16 @@ from likewise.search.index.model import (
 )
 from likewise.search.index.nearest import Snapshot, approximated
 from likewise.search.index.rows import IndexRow, PassageLike, Value, metadata_columns, row_of
-from likewise.search.index.store import Approximation, IndexStore, Record, in_list, matrix, read_record, why_not
+from likewise.search.index.store import (
+    Approximation,
+    IndexStore,
+    Record,
+    in_list,
+    matrix,
+    read_record,
+    whole_condition,
+    why_not,
+)
 from likewise.search.index.writing import changes, progress_bar
 
 AT_ONCE = 4096  # passages of one transaction: 6 MB of vectors of 384 dimensions, some seconds of embedding
@@ -95,6 +104,7 @@ class Index:
     def __init__(self, store: IndexStore, model: EmbeddingModel | None):
         self._store = store
         self._given = model
+        self._loaded: EmbeddingModel | None = None  # by its name, where none was given
         self._lock = Lock()
         self._snapshot: Snapshot | None = None
         self._probe: Any = None  # the table, followed to its newest version
@@ -106,8 +116,9 @@ class Index:
         model: EmbeddingModel,
         paths: Sequence[str] = (),
         tables: str | None = None,
+        column: str | None = None,
     ) -> Index:
-        """Make an empty index in the folder ``path``. ``paths`` are kept in it, for whoever reads them again.
+        """Make an empty index in the folder ``path``. ``paths`` and ``column`` are kept for whoever reads them again.
 
         ``tables`` is where its tables shall be, if not in the folder: object storage, as LanceDB names it, such as
         ``s3://bucket/my.index``, with what the environment says of it. Then the folder is a few hundred bytes.
@@ -132,6 +143,7 @@ class Index:
             str(model.similarity_fn_name),
             dimension,
             tuple(paths),
+            column,
             tables,
         )
         store.create(record)
@@ -194,7 +206,7 @@ class Index:
             raise ValueError(f"the query must be one text, not {type(query).__name__}")
         depth = max(top_k, CANDIDATES) if rerank is not None else top_k
         with self._checked_condition(where):
-            found = self._found(query, depth, where, hybrid)
+            found = self._found(query, depth, None if where is None else whole_condition(where), hybrid)
         if rerank is not None:
             found = reranked(query, found, rerank)
         return [
@@ -224,16 +236,24 @@ class Index:
     @property
     def model(self) -> EmbeddingModel:
         """What embeds its passages and questions; loaded when first used, where ``open`` was given none."""
-        if self._given is None:
+        if self._given is not None:
+            return self._given
+        record = self._store.record()
+        if self._loaded is None or self._loaded.fingerprint != record.fingerprint:  # embedded again meanwhile
             from likewise import SentenceTransformer  # here, for whoever hands in a model needs none
 
-            self._given = SentenceTransformer(self._store.record().model)
-        return self._given
+            self._loaded = SentenceTransformer(record.model)
+        return self._loaded
 
     @property
     def paths(self) -> tuple[str, ...]:
         """What ``create`` was given to keep."""
         return self._store.record().paths
+
+    @property
+    def column(self) -> str | None:
+        """What ``create`` was given to keep."""
+        return self._store.record().column
 
     def set_paths(self, paths: Iterable[str]) -> None:
         """Keep ``paths`` instead of what was kept; OSError as in ``add``."""
@@ -298,8 +318,10 @@ class Index:
         """
         with self._store.writing() as record, self._checked_condition(where):
             table = self._store.table(record.table)
-            removed = self._store.remove(table, in_list("source", sources)) if sources else 0
-            removed += self._store.remove(table, where) if where is not None else 0
+            conditions = [in_list("source", sources)] if sources else []
+            if where is not None:
+                conditions.append(whole_condition(where))
+            removed = self._store.remove(table, " OR ".join(conditions)) if conditions else 0
             if removed:
                 self._store.tidy(table)
         return removed
@@ -330,8 +352,9 @@ class Index:
     def _found_now(self, query: str, depth: int, where: str | None, hybrid: bool) -> list[tuple[IndexRow, float]]:
         snapshot = self._latest()
         record = snapshot.record
-        check_model(self._store.path, record, self.model)
-        vector = checked_vectors(self._store.path, record, self.model.encode_query([query]), ["the query"])[0]
+        model = self.model
+        check_model(self._store.path, record, model)
+        vector = checked_vectors(self._store.path, record, model.encode_query([query]), ["the query"])[0]
         scored = snapshot.nearest(vector, max(depth, RANKED) if hybrid else depth, where)
         if hybrid:
             words = snapshot.with_words(query, max(depth, RANKED), where)
@@ -346,7 +369,7 @@ class Index:
             yield
         except (ValueError, OSError, RuntimeError) as error:
             table = self._store.table(self._store.record().table)
-            reason = None if where is None else why_not(table, where)
+            reason = None if where is None else why_not(table, whole_condition(where))
             if reason is None:
                 raise
             columns = ", ".join(["source", "line", "page", "heading", *metadata_columns(table.schema)])
@@ -355,10 +378,11 @@ class Index:
     def _change(self, passages: Iterable[PassageLike | Problem], replaces: bool, shows_progress: bool) -> Changed:
         counts, problems = Changed(), list[Problem]()
         with self._store.writing() as record, progress_bar(shows_progress, "Indexing") as bar:
-            check_model(self._store.path, record, self.model)
+            model = self.model
+            check_model(self._store.path, record, model)
             table = self._store.table(record.table)
             for change in changes(self._store, table, passages, AT_ONCE, replaces, problems):
-                new = embedded(self._store.path, record, change.new, self.model)
+                new = embedded(self._store.path, record, change.new, model)
                 old = self._store.vectors(table, [row.passage_id for row in change.moved])
                 if change.moved or change.gone:
                     vectors = np.concatenate([new, old])
@@ -386,7 +410,7 @@ class Index:
 
 
 def _is_foreign(folder: Path) -> bool:
-    """Whether a folder holds anything that an interrupted ``create`` did not leave there."""
+    """Whether a folder holds anything but tables and what an interrupted ``create`` left there."""
     return folder.is_dir() and any(
         not (entry.name.endswith(".lance") or entry.name.startswith((".", "index.json", "writing.lock")))
         for entry in folder.iterdir()

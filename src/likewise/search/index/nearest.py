@@ -9,6 +9,7 @@ IVF_SQ index of 100,000 is built in 7 s; IVF_PQ took 107 s, IVF_HNSW_SQ 95 s.)
 
 from __future__ import annotations
 
+import logging
 import math
 from dataclasses import dataclass
 from threading import Lock
@@ -21,6 +22,8 @@ from likewise.search.index.rows import IndexRow, row_of
 from likewise.search.index.store import Approximation, Record, matrix
 from likewise.search.semantic import rounding, top_k
 from likewise.similarity import SimilarityFunction, lengths
+
+logger = logging.getLogger(__name__)
 
 APPROXIMATE_FROM = 200_000  # rows: 300 MB of vectors of 384 dimensions, 0.05 s for an exact search in memory
 SCANS = 2  # searches of the same version without reading its vectors into memory
@@ -73,8 +76,8 @@ class Snapshot:
             return self._from_memory(self._in_memory, query, k, where)
         probes = self.record.approximation.probes if self.is_approximate and self.record.approximation else None
         found = self._near(query, k + TIED, where, probes)
-        if probes is not None and where is not None and len(found) < k + TIED:
-            found = self._near(query, k + TIED, where, None)  # the condition left few rows where it looked
+        if probes is not None and len(found) < k + TIED:
+            found = self._near(query, k + TIED, where, None)  # there were few rows where it looked
         scores, places = top_k(query, matrix(found["vector"]), k, score=self._score)
         ids = found["_rowid"].to_numpy()[places[0]]
         return list(zip(ids.tolist(), scores[0].tolist(), strict=True))
@@ -166,7 +169,11 @@ def approximated(table: Any, record: Record) -> Approximation | None:
 
     metric = METRICS[record.similarity]
     partitions = round(math.sqrt(rows))
-    table.create_index("vector", config=IvfSq(distance_type=metric, num_partitions=partitions), replace=True)
+    try:
+        table.create_index("vector", config=IvfSq(distance_type=metric, num_partitions=partitions), replace=True)
+    except (OSError, RuntimeError, ValueError) as error:  # such as of vectors that are all zero
+        logger.warning("no approximate index could be built, so searches stay as they were: %s", error)
+        return before if before and has_vector_index(table) else None
     return measured(table, record, rows)
 
 

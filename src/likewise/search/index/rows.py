@@ -7,7 +7,9 @@ import logging
 import re
 import reprlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from numbers import Integral, Real
 from typing import Any, Protocol
 
 import numpy as np
@@ -99,11 +101,14 @@ def metadata_name(column: str) -> str:
 
 
 def _plain(name: str, value: object, source: str) -> Value:
-    if isinstance(value, int):  # a truth value too
-        return int(value) if abs(value) <= LARGEST_WHOLE else float(value)
-    if not isinstance(value, str | float):
-        raise ValueError(f"{source}: the metadata {name!r} are {reprlib.repr(value)}; make them a text or a number")
-    return value
+    if isinstance(value, Integral | np.bool_) and abs(int(value)) <= LARGEST_WHOLE:  # a truth value too
+        return int(value)
+    if isinstance(value, Real):
+        with suppress(OverflowError):  # of a whole number of over 300 digits
+            return float(value)
+    if isinstance(value, str):
+        return str(value)  # of numpy's kind too
+    raise ValueError(f"{source}: the metadata {name!r} are {reprlib.repr(value)}; make them a text or a number")
 
 
 def base_schema(dimension: int) -> Any:
@@ -116,7 +121,8 @@ def base_schema(dimension: int) -> Any:
 
 def metadata_columns(schema: Any) -> dict[str, str]:
     """The metadata columns of a table, each with what it holds: "text", "whole numbers" or "numbers"."""
-    return {column.name: KINDS[str(column.type)] for column in schema if column.name not in OWN}
+    columns = [column for column in schema if column.name not in OWN and not column.name.startswith("_")]
+    return {column.name: KINDS[str(column.type)] for column in columns}
 
 
 def fitted(rows: Sequence[IndexRow], kinds: dict[str, str]) -> list[IndexRow]:
@@ -160,8 +166,11 @@ def arrow_table(rows: Sequence[IndexRow], vectors: NDArray[np.float32], schema: 
     flat = pa.array(np.ascontiguousarray(vectors, dtype=np.float32).reshape(-1))
     columns.append(pa.FixedSizeListArray.from_arrays(flat, schema.field("vector").type.list_size))
     known = dict(zip(OWN, columns, strict=True))
-    for name in metadata_columns(schema):
-        known[name] = pa.array([row.metadata.get(name) for row in rows], schema.field(name).type)
+    for name, kind in metadata_columns(schema).items():
+        values = [row.metadata.get(name) for row in rows]
+        if kind == "numbers":
+            values = [None if value is None else float(value) for value in values]
+        known[name] = pa.array(values, schema.field(name).type)
     return pa.table([known[name] for name in schema.names], schema=schema)
 
 

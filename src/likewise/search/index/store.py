@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -34,6 +34,7 @@ from likewise.search.index.rows import (
 FORMAT = 1
 RECORD = "index.json"
 TABLES = "passages_"  # how the names of its tables begin
+WIDE, NARROW = "_wide", "_narrow"  # columns while whole numbers become numbers; no metadata begin with _
 LOCK = "writing.lock"
 KEPT = timedelta(hours=1)  # old versions stay that long for those who still read them
 MANY_FRAGMENTS = 16  # parts of a table; from here on they are joined after a change
@@ -67,6 +68,7 @@ class Record:
     similarity: str
     dimension: int
     paths: tuple[str, ...] = ()  # what the command line reads again for an update
+    column: str | None = None  # of tables, that holds the texts; for the command line too
     tables: str | None = None  # where they are, if not in the folder of the index
     approximation: Approximation | None = None
     unfinished: Unfinished | None = None
@@ -79,18 +81,19 @@ def read_record(path: Path) -> Record:
     """
     try:
         values = json.loads((path / RECORD).read_text(encoding="utf-8"))
+        made_by = values.pop("format")
+        if made_by == FORMAT:
+            values["paths"] = tuple(values["paths"])
+            for name, kind in (("approximation", Approximation), ("unfinished", Unfinished)):
+                values[name] = values[name] and kind(**values[name])
+            return Record(**values)
     except (FileNotFoundError, NotADirectoryError):
         raise FileNotFoundError(
             f"there is no index in {path}; make one with: likewise index build PATH… -o {path}"
         ) from None
-    except ValueError as error:
-        raise ValueError(f"{path / RECORD} is damaged ({error}); build the index anew") from error
-    if values.pop("format", None) != FORMAT:
-        raise ValueError(f"the index {path} was made by another version of likewise; use that one, or build it anew")
-    values["paths"] = tuple(values["paths"])
-    for name, kind in (("approximation", Approximation), ("unfinished", Unfinished)):
-        values[name] = values[name] and kind(**values[name])
-    return Record(**values)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path / RECORD} is damaged ({error!r}); build the index anew") from error
+    raise ValueError(f"the index {path} was made by another version of likewise; use that one, or build it anew")
 
 
 class IndexStore:
@@ -99,8 +102,9 @@ class IndexStore:
     def __init__(self, path: Path, tables: str | None = None):
         with extra("search", "An index on disk"):
             import lancedb
-        self.path, self._elsewhere = path, tables is not None
-        self._connection = lancedb.connect(tables or path)
+        self.path = path.absolute()  # wherever the process goes
+        self._elsewhere = tables is not None
+        self._connection = lancedb.connect(tables or str(self.path))
 
     def exists(self) -> bool:
         """Whether there is an index, whole, in the folder."""
@@ -112,7 +116,7 @@ class IndexStore:
 
     def write_record(self, record: Record) -> None:
         """Put ``record`` in the place of the one before it, in one step."""
-        with self._told(), whole_file(self.path / RECORD) as part:
+        with self.told(), whole_file(self.path / RECORD) as part:
             part.write_text(json.dumps({"format": FORMAT, **asdict(record)}, indent=1), encoding="utf-8")
 
     def table(self, name: str) -> Any:
@@ -120,20 +124,24 @@ class IndexStore:
         return self._connection.open_table(name)
 
     def create(self, record: Record) -> None:
-        """Make an empty table and the record, which comes last.
+        """Make an empty table and the record, which comes last; the lock, first, tells whose table it is.
 
-        Raises FileExistsError where the tables are to be elsewhere, and there are some.
+        Raises FileExistsError where there are tables that are not of an index, or elsewhere, where there are any.
         """
-        with self._told():
-            found = self._connection.list_tables().tables if self._elsewhere else []
-        if found:
-            raise FileExistsError(f"{record.tables} holds the table {found[0]}; give the index a place of its own")
-        self.create_table(record.table, base_schema(record.dimension))
-        self.write_record(record)
+        with self.told():
+            there = self._connection.list_tables().tables
+        if not self._elsewhere and (self.path / LOCK).exists():  # of a creation that was interrupted
+            there = [name for name in there if not name.startswith(TABLES)]
+        if there:
+            place = record.tables if self._elsewhere else self.path
+            raise FileExistsError(f"{place} holds the table {there[0]}; give the index a place of its own")
+        with self._alone():
+            self.create_table(record.table, base_schema(record.dimension))
+            self.write_record(record)
 
     def create_table(self, name: str, schema: Any) -> Any:
         """An empty table; one that has this name goes."""
-        with self._told():
+        with self.told():
             if name in self._connection.list_tables().tables:
                 self._connection.drop_table(name)
             return self._connection.create_table(name, schema=schema)
@@ -150,9 +158,16 @@ class IndexStore:
 
         Raises OSError where another process, or another thread, is writing.
         """
-        busy = f"another process is writing to the index {self.path}; wait until it has ended, or stop it"
-        with self._told(), alone(self.path / LOCK, busy):
+        with self._alone():
             yield self.record()
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        busy = f"another process is writing to the index {self.path}; wait until it has ended, or stop it"
+        with ExitStack() as stack:
+            with self.told():
+                stack.enter_context(alone(self.path / LOCK, busy))
+            yield
 
     def details(self, table: Any, ids: Collection[str]) -> dict[str, tuple[object, ...]]:
         """What can change of a row, of those of ``ids`` that the table has."""
@@ -179,7 +194,7 @@ class IndexStore:
 
         All in one transaction.
         """
-        with self._told():
+        with self.told():
             merge = table.merge_insert("passage_id").when_matched_update_all().when_not_matched_insert_all()
             if gone:
                 merge = merge.when_not_matched_by_source_delete(in_list("passage_id", gone))
@@ -187,17 +202,19 @@ class IndexStore:
 
     def append(self, table: Any, rows: Sequence[IndexRow], vectors: NDArray[np.float32]) -> None:
         """Add rows whose ids the table does not have, in one transaction."""
-        with self._told():
+        with self.told():
             table.add(arrow_table(rows, vectors, table.schema))
 
     def fit_columns(self, table: Any, kinds: Mapping[str, str]) -> None:
         """Give the table the metadata columns ``kinds``: those that are new, empty, and numbers for whole numbers."""
         known = metadata_columns(table.schema)
         added = [arrow_field(name, kind) for name, kind in kinds.items() if name not in known]
-        with self._told():
+        with self.told():
+            if left_behind := [name for name in table.schema.names if name in (WIDE, NARROW)]:
+                table.drop_columns(left_behind)
             for name in known:
                 if kinds[name] != known[name]:
-                    table.alter_columns({"path": name, "data_type": arrow_field(name, kinds[name]).type})
+                    _widen(table, name)
             if added:
                 import pyarrow as pa
 
@@ -205,7 +222,7 @@ class IndexStore:
 
     def remove(self, table: Any, where: str) -> int:
         """Take out what the filter ``where`` is true of, in one transaction; how many rows that were."""
-        with self._told():
+        with self.told():
             number: int = table.count_rows(where)
             if number:
                 table.delete(where)
@@ -215,7 +232,7 @@ class IndexStore:
         """Join small parts, bring the full-text index up to date, and remove versions that nobody reads any more."""
         from lancedb.index import FTS
 
-        with self._told():
+        with self.told():
             if not any(index.columns == ["passage_text"] for index in table.list_indices()):
                 table.create_index("passage_text", config=FTS())
             if table.stats()["fragment_stats"]["num_fragments"] >= MANY_FRAGMENTS or _unindexed(table):
@@ -234,7 +251,7 @@ class IndexStore:
         return table.search(None).where(where).select(names).to_arrow()
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
+    def told(self) -> Iterator[None]:
         """Make one error, for people, of what LanceDB and the system say when they cannot write."""
         try:
             yield
@@ -247,10 +264,22 @@ class IndexStore:
             ) from error
 
 
+def _widen(table: Any, column: str) -> None:
+    """Make whole numbers into numbers. LanceDB 0.40 does not cast them, but exchanges names in one transaction."""
+    table.add_columns({WIDE: f"cast(`{column}` as double)"})
+    table.alter_columns({"path": column, "rename": NARROW}, {"path": WIDE, "rename": column})
+    table.drop_columns([NARROW])
+
+
 def in_list(column: str, values: Collection[str]) -> str:
     """The filter that is true where ``column`` is one of ``values``."""
     quoted = ", ".join("'" + value.replace("'", "''") + "'" for value in values)
     return f"{column} IN ({quoted})" if values else "false"
+
+
+def whole_condition(where: str) -> str:
+    """``where`` in brackets: LanceDB takes the first condition that it can read, and ignores what follows it."""
+    return f"(\n{where}\n)"  # its last line may be a comment
 
 
 def why_not(table: Any, where: str) -> str | None:
@@ -277,4 +306,4 @@ def _unindexed(table: Any) -> bool:
 
 
 def _reason(error: Exception) -> str:
-    return str(error).split(", /")[0].splitlines()[0]  # without the place in LanceDB's source
+    return (str(error) or type(error).__name__).split(", /")[0].splitlines()[0]  # without the place in LanceDB's source
