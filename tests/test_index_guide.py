@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from likewise.search import Index
+
 for package in ("lancedb", "langchain_core", "llama_index.core"):
     pytest.importorskip(package, reason=f"the page shows what needs the package {package}")
 
@@ -25,4 +27,5 @@ def test_it_runs(
     for block in blocks:
         code = block.replace('"all-MiniLM-L6-v2"', f'"{minilm_folder}"')
         exec(compile(code, "docs/guides/index.md", "exec"), names)
-    assert re.match(r"0\.\d\d  docs/models\.md:3  Models\n", capsys.readouterr().out)
+    assert re.match(rf"0\.\d\d  {re.escape(str(tmp_path))}/docs/models\.md:3  Models\n", capsys.readouterr().out)
+    assert Index.open("docs.index").paths == (f"{tmp_path}/docs",)
