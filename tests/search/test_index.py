@@ -246,6 +246,13 @@ def test_whole_numbers_become_numbers_where_one_is_not_whole(index: Index) -> No
     assert index.search("four", 1, where="source = 'd.csv'")[0].metadata == {"n of m": float(2**62)}
 
 
+def test_numbers_that_were_killed_on_their_way_do_not_come_along_to_another_model(index: Index) -> None:
+    index.add([Page("One.", "a.csv", metadata={"n": 1})])
+    index._store.table(index._store.record().table).add_columns({store.WIDE: "cast(n as double)"})
+    index.update(model=WordHashes("others"))
+    assert {str(hit.metadata) for hit in index.search("one")} == {"{'n': 1}", "{}"}
+
+
 @pytest.mark.parametrize("left_behind", [store.WIDE, store.NARROW])
 def test_numbers_that_were_killed_on_their_way_are_put_right(index: Index, left_behind: str) -> None:
     index.add([Page("One.", "a.csv", metadata={"n": 1})])

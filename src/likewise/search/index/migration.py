@@ -7,7 +7,7 @@ from typing import Any
 
 from likewise.search.index.model import EmbeddingModel, dimension_of, embedded, lasting_name, table_name
 from likewise.search.index.nearest import approximated
-from likewise.search.index.rows import row_of
+from likewise.search.index.rows import metadata_columns, row_of
 from likewise.search.index.store import IndexStore, Unfinished
 from likewise.search.index.writing import progress_bar
 
@@ -23,6 +23,7 @@ def embed_again(store: IndexStore, model: EmbeddingModel, at_once: int, shows_pr
         if name == record.table:
             return
         old = store.table(record.table)
+        store.fit_columns(old, metadata_columns(old.schema))  # nothing that was left behind comes along
         unfinished = Unfinished(name, old.version)
         target = replace(
             record,
