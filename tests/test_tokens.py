@@ -22,6 +22,7 @@ from likewise.tokens import (
     offsets_of,
     prompt_length,
     special_tokens,
+    texts_of,
     tokenize,
 )
 from tests.tiny_checkpoints import save_tokenizer
@@ -203,3 +204,12 @@ def test_texts_of_equal_length_keep_their_order(lengths: NDArray[np.int32]) -> N
     for length in set(lengths.tolist()):
         same = [index for index in order if lengths[index] == length]
         assert same == sorted(same)
+
+
+def test_texts_of_another_class_become_plain_ones() -> None:
+    class Title(str):
+        __slots__ = ()
+
+    given = [Title("tea"), "kettle"]
+    assert [type(text) for text in texts_of(given)] == [str, str]
+    assert type(given[0]) is Title

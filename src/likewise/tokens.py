@@ -46,10 +46,11 @@ class LoneSurrogate(ValueError):  # noqa: N818, it says what is the matter
     """A text holds half of a character."""
 
     def __init__(self, position: int, text: str):
-        super().__init__(
-            f"text {position} holds a lone surrogate, half of a character, which has no UTF-8 form: "
-            f"{reprlib.repr(text)}; decode its source with errors='replace'"
+        self.reason = (
+            f"holds a lone surrogate, half of a character, which has no UTF-8 form: {reprlib.repr(text)}; "
+            "decode its source with errors='replace'"
         )
+        super().__init__(f"text {position} {self.reason}")
         self.position, self.text = position, text
 
     def at(self, position: int) -> LoneSurrogate:
@@ -64,10 +65,11 @@ class TooLong(ValueError):  # noqa: N818, it says what is the matter
     """A text has more tokens than the model reads, and nothing of it may be lost."""
 
     def __init__(self, position: int, tokens: int, limit: float):
-        super().__init__(
-            f"text {position} has {tokens:,} tokens, and the model reads {limit:,}; cut it, or give "
-            'long_texts="chunk" to embed it in chunks or "truncate" to leave the rest out'
+        self.reason = (
+            f'has {tokens:,} tokens, and the model reads {limit:,}; cut it, or give long_texts="chunk" to embed it in '
+            'chunks or "truncate" to leave the rest out'
         )
+        super().__init__(f"text {position} {self.reason}")
         self.position, self.tokens, self.limit = position, tokens, limit
 
     def at(self, position: int) -> TooLong:
@@ -314,8 +316,10 @@ def texts_of(inputs: object) -> list[str]:
     check_iterable(inputs)
     texts: list[str] = inputs.to_pylist() if hasattr(inputs, "to_pylist") else list(inputs)  # type: ignore[call-overload]
     for position, text in enumerate(texts):
-        if not isinstance(text, str):
-            raise NoText(position, text)
+        if type(text) is not str:
+            if not isinstance(text, str):
+                raise NoText(position, text)
+            texts[position] = str.__str__(text)  # of a kind that other processes may not know
     return texts
 
 

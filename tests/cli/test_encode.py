@@ -20,6 +20,7 @@ from pyarrow import parquet
 
 from likewise import EmbeddingCache, SentenceTransformer
 from likewise.encoding import parts, ray_data
+from likewise.tokens import TooLong
 from tests.cli.conftest import Run
 from tests.cli.word_counts import WordCounts
 from tests.tiny_checkpoints import WORDS, tiny_encoder
@@ -396,3 +397,61 @@ def test_the_true_model_by_the_installed_command(folder: Path, minilm_folder: Pa
     assert "24/24 sentences" in finished.stderr
     expected = SentenceTransformer(str(minilm_folder), dtype="float32").encode(texts)
     np.testing.assert_allclose(np.load(folder / "new" / "vectors.npy"), expected, atol=2e-6, rtol=0)
+
+
+def test_what_was_cut_is_told_of_the_parts_that_were_there_too(
+    folder: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parts, "TEXTS_PER_PART", 1)
+    monkeypatch.setattr(WordCounts, "LIMIT", 3)
+    (folder / "long.txt").write_text("a late train of tea\n" * 2 + "tea\n" * 2, encoding="utf-8")
+    monkeypatch.setattr("likewise.SentenceTransformer", Stops)
+    assert run("encode", "long.txt", "-o", "vectors.npy").code == 130
+    monkeypatch.setattr("likewise.SentenceTransformer", WordCounts)
+    finished = run("encode", "long.txt", "-o", "vectors.npy")
+    assert "2 of 4 texts have more than 3 tokens and were cut; 4 tokens, 33.3%, were lost" in finished.err
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_mistake_binds_nobody(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Broken(WordCounts):
+        def encode(self, texts: Iterable[str], **settings: object) -> Any:
+            raise ValueError("the model has no prompt called 'nope'")
+
+    monkeypatch.setattr("likewise.SentenceTransformer", Broken)
+    finished = run("encode", "notes.txt", "-o", "vectors.npy", "--prompt-name", "nope")
+    assert (finished.code, finished.err) == (1, "likewise: the model has no prompt called 'nope'\n")
+    assert not Path("vectors.npy.parts").exists()
+    finished = run("encode", ".", "--ray", "-o", "vectors", "--long-texts", "some")
+    assert finished.code == 2
+    assert "use one of truncate, chunk, error" in finished.err
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_record_without_a_part_binds_nobody(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    class StopsAtOnce(WordCounts):
+        def encode(self, texts: Iterable[str], **settings: object) -> Any:
+            if texts:
+                raise KeyboardInterrupt
+            return super().encode(texts, **settings)
+
+    monkeypatch.setattr("likewise.SentenceTransformer", StopsAtOnce)
+    assert run("encode", "notes.txt", "-o", "vectors.npy").code == 130
+    monkeypatch.setattr("likewise.SentenceTransformer", WordCounts)
+    assert run("encode", "notes.txt", "-o", "vectors.npy", "--normalize").code == 0
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_text_that_is_too_long_is_told_by_its_line(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Strict(WordCounts):
+        def encode(self, texts: Iterable[str], **settings: object) -> Any:
+            for position, text in enumerate(texts):
+                if "train" in text:
+                    raise TooLong(position, 402, 256)
+            return super().encode(texts, **settings)
+
+    monkeypatch.setattr(parts, "TEXTS_PER_PART", 2)
+    monkeypatch.setattr("likewise.SentenceTransformer", Strict)
+    finished = run("encode", "notes.txt", "-o", "vectors.npy", "--long-texts", "error")
+    assert finished.code == 1
+    assert "likewise: notes.txt, line 3: the text has 402 tokens, and the model reads 256; cut it, or " in finished.err

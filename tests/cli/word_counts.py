@@ -16,7 +16,7 @@ class WordCounts:
 
     VOCABULARY = ("kettle", "tea", "train", "late")
     LIMIT = 1000  # words; it does read those behind, but says that it does not
-    made: list["WordCounts"]
+    made: ClassVar[list["WordCounts"]] = []
 
     similarity_fn_name = "cosine"
     prompts: ClassVar[dict[str, str]] = {}
@@ -45,7 +45,8 @@ class WordCounts:
 
     def _encode(self, method: str, texts: Iterable[str], settings: dict[str, object]) -> Any:
         texts = list(texts)
-        self.calls.append((method, texts, settings))
+        if texts:  # else the arguments alone are checked
+            self.calls.append((method, texts, settings))
         told = settings.pop("return_report", False)
         words = [re.findall(r"\w+", text.lower()) for text in texts]
         vectors = np.array([[text.count(word) for word in self.VOCABULARY] for text in words], dtype=np.float32)

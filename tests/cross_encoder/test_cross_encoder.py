@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
+import pandas
 import pytest
 import torch
 from hypothesis import given, settings
@@ -168,6 +169,25 @@ def test_softmax_makes_several_labels_sum_to_one(tmp_path: Path) -> None:
     assert model.predict(PAIRS[0]).shape == (3,)
     with pytest.raises(ValueError, match="3; use predict"):
         model.rank("tea", ["rain"])
+
+
+def test_rank_of_several_queries_takes_what_rank_of_one_takes(model: CrossEncoder) -> None:
+    documents = ["tea", "a late train", "kettle"]
+    expected = model.rank(["tea", "train"], documents)
+    assert model.rank(["tea", "train"], pandas.Series(documents, index=[5, 6, 7])) == expected
+    assert model.rank(["tea", "train"], (text for text in documents)) == expected
+    assert model.rank(["tea", "train"], (list(documents) for _ in range(2))) == expected
+    assert model.rank([], documents) == []
+
+
+def test_a_table_is_no_list_of_pairs(model: CrossEncoder) -> None:
+    with pytest.raises(TypeError, match=r"a whole table \(DataFrame\); give two columns"):
+        model.predict(pandas.DataFrame({"a": ["tea"], "b": ["kettle"]}))
+
+
+def test_half_a_character_is_told_by_its_pair(model: CrossEncoder) -> None:
+    with pytest.raises(ValueError, match="text 3 holds a lone surrogate"):
+        model.predict([("q", "a"), ("q", "b"), ("q", "c"), ("q", "x\ud800")])
 
 
 def test_rank_sorts_documents_for_one_query_and_for_many(model: CrossEncoder) -> None:

@@ -497,7 +497,36 @@ def test_a_moved_file_is_the_same_cache(folder: Path, tmp_path: Path, no_engine:
         np.testing.assert_array_equal(loaded(tmp_path / "copy").encode(TEXTS, cache=cache), vectors)
 
 
+def test_vectors_that_are_the_same_in_any_batch_are_kept_apart(
+    folder: Path, cache: EmbeddingCache, no_engine: Callable[[], None]
+) -> None:
+    model = loaded(folder, engine="torch")
+    model.encode(TEXTS, cache=cache)
+    plain = len(cache)
+    model.encode(TEXTS, cache=cache, deterministic=True)
+    assert len(cache) == 2 * plain
+    native = loaded(folder)
+    native.encode(TEXTS, cache=cache)
+    no_engine()
+    loaded(folder).encode(TEXTS, cache=cache, deterministic=True)  # the kernels' always are
+
+
 # Long texts
+
+
+@pytest.mark.parametrize("cached", [0, 3, 5])
+def test_what_is_too_long_is_told_by_its_place_among_all_texts(
+    cached: int, tmp_path: Path, cache: EmbeddingCache
+) -> None:
+    model = SentenceTransformer(tiny_encoder(tmp_path / "tiny"), dtype="float32", device="cpu")
+    texts = ["tea", "rain", "rain", "kettle", "water " * 300]
+    model.encode(texts[:cached], cache=cache)
+    with pytest.raises(ValueError, match=r"^text 4 has"):
+        model.encode(texts, long_texts="error", cache=cache)
+    found = model.encode_stream(texts, long_texts="error", cache=cache)
+    assert len([next(found) for _ in range(4)]) == 4
+    with pytest.raises(ValueError, match=r"^text 4 has"):
+        next(found)
 
 
 def test_the_report_is_there_for_texts_that_are_only_read(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import astuple
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,16 @@ from pyarrow import parquet
 
 from likewise.encoding import ray_data
 from likewise.encoding.parquet_folder import ParquetFolder
-from likewise.encoding.ray_data import RECORD, Partition, Worker, encode_folder, is_whole, plan, read_texts_of
+from likewise.encoding.ray_data import (
+    RECORD,
+    Partition,
+    Worker,
+    check_apart,
+    encode_folder,
+    is_whole,
+    plan,
+    read_texts_of,
+)
 
 TEXTS = {
     "a.parquet": [f"the train of {n}" for n in range(0, 3000, 13)],
@@ -136,6 +145,16 @@ def test_wrong_inputs_show_before_any_work(source: Path, tmp_path: Path) -> None
     (source / "f.parquet").write_bytes(b"PAR1 half")
     with pytest.raises(ValueError, match=r"f\.parquet is no whole Parquet file"):
         plan(folder, None)
+
+
+@pytest.mark.parametrize(
+    ("source", "output", "is_within"),
+    [("a", "a", True), ("a", "a/vectors", True), ("a/", "a/b/c", True), ("a", "ab", False), ("a/b", "a", False)],
+)
+def test_the_output_lies_beside_the_input(source: str, output: str, is_within: bool) -> None:
+    folders = ParquetFolder.at(source), ParquetFolder.at(output)
+    with pytest.raises(ValueError, match="where its files would be read too") if is_within else nullcontext():
+        check_apart(*folders)
 
 
 def test_another_job_is_refused(source: Path, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import threading
 import tracemalloc
 from collections.abc import Iterator
 from itertools import count, islice
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -148,3 +149,9 @@ def test_padding_wastes_under_two_percent_where_an_engine_pads() -> None:
                 computed += sum(texts for texts, _ in batch) * max(length for _, length in batch)
     real = int(lengths.sum())
     assert real < computed < 1.02 * real
+
+
+def test_a_tensor_does_not_keep_its_window(tmp_path: Path) -> None:
+    model = SentenceTransformer(tiny_encoder(tmp_path / "tiny"), device="cpu")
+    (first, *_) = model.encode_stream(["tea", "rain", "water"], convert_to_tensor=True)
+    assert first.untyped_storage().nbytes() == first.nbytes

@@ -102,6 +102,8 @@ def encode(
         "long_texts": long_texts,
     }
     arguments = {name: value for name, value in arguments.items() if value is not None}
+    if long_texts not in LONG_TEXTS:
+        raise typer.BadParameter(f"use one of {', '.join(LONG_TEXTS)}", param_hint="--long-texts")
     if ray:
         if len(files) > 1:
             raise typer.BadParameter("give one folder with --ray", param_hint="FILE")
@@ -120,8 +122,6 @@ def encode(
         check_vector_suffix(path)
     with wrong_usage("--precision"):
         check_precision(precision)
-    if long_texts not in LONG_TEXTS:
-        raise typer.BadParameter(f"use one of {', '.join(LONG_TEXTS)}", param_hint="--long-texts")
     _check_writable(path)
     with _counted(files, column, path.parent) as found:
         # Here: neither --help nor a mistake must wait for torch.
@@ -160,6 +160,7 @@ def _encode(
     from likewise.encoding.text_files import placed_texts
     from likewise.progress import one_bar
 
+    model.encode([], **arguments)  # what is wrong with them is told before anything is written
     job = job_of(model, arguments) | computed_by(model)
     job |= {"column": column} | {f"input {number}": asdict(file) for number, file in enumerate(files, start=1)}
     tally = Tally()
@@ -173,6 +174,7 @@ def _encode(
                 encode,
                 lambda placed: bar.skip(len(placed), sum(len(text.text) for text in placed)),
                 precision,
+                tally,
             )
         except KeyboardInterrupt:
             typer.echo(f"\nlikewise: the same command goes on from the parts in {parts_folder(output)}", err=True)
@@ -196,6 +198,7 @@ def _encode_on_ray(
     from likewise.encoding.ray_data import Cluster, encode_folder
 
     model = SentenceTransformer(**loading)
+    model.encode([], **arguments)  # what is wrong with them is told before anything is written
     job = job_of(model, arguments) | {"column": column, "device": loading["device"], "dtype": loading["dtype"]}
     cluster = Cluster(address, workers, uses_gpu=(loading["device"] or "").startswith("cuda"))
 

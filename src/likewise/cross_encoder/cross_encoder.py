@@ -39,7 +39,7 @@ from likewise.engine.live import LiveModel
 from likewise.extras import extra
 from likewise.model import Model
 from likewise.saving import StoredForm
-from likewise.tokens import TokenBatch, texts_of
+from likewise.tokens import LoneSurrogate, TokenBatch, each_of, texts_of
 
 if TYPE_CHECKING:
     import torch
@@ -196,8 +196,8 @@ class CrossEncoder(Model):
     @with_older_names(OLDER_NAMES_IN_PREDICT)
     def rank(
         self,
-        query: str | Sequence[str],
-        documents: Sequence[str] | Sequence[Sequence[str]],
+        query: str | Iterable[str],
+        documents: Iterable[str] | Iterable[Iterable[str]],
         top_k: int | None = None,
         return_documents: bool = False,
         prompt_name: str | None = None,
@@ -222,10 +222,13 @@ class CrossEncoder(Model):
         if self.num_labels != 1:
             raise ValueError(f"rank needs a model with one label, and this one has {self.num_labels}; use predict")
         queries = [query] if isinstance(query, str) else texts_of(query)
-        is_shared = isinstance(query, str) or not len(documents) or isinstance(documents[0], str)
-        lists = [texts_of(documents)] * len(queries) if is_shared else [texts_of(of_query) for of_query in documents]
+        given = [documents] if isinstance(documents, str) else list(each_of(documents))
+        is_shared = isinstance(query, str) or not given or isinstance(given[0], str)
+        lists = [texts_of(given)] * len(queries) if is_shared else [texts_of(of_query) for of_query in given]
         if len(lists) != len(queries):
             raise ValueError(f"there are {len(queries)} queries, but {len(lists)} lists of documents")
+        if not queries:
+            return []
         scores = self.predict(
             [(one, text) for one, texts in zip(queries, lists, strict=True) for text in texts],
             *(prompt_name, prompt, batch_size, show_progress_bar, activation_fn),
@@ -251,7 +254,12 @@ class CrossEncoder(Model):
             np.array([texts.setdefault(text, len(texts)) for text in side], dtype=np.intp)
             for side in ([(prompt or "") + first for first, _ in pairs], [second for _, second in pairs])
         ]
-        tokens = self.tokenize_texts(list(texts))
+        try:
+            tokens = self.tokenize_texts(list(texts))
+        except LoneSurrogate as error:
+            raise error.at(
+                int(np.flatnonzero((sides[0] == error.position) | (sides[1] == error.position))[0])
+            ) from None
         return joined(tokens.take(sides[0]), tokens.take(sides[1]), self.pair_template, self.max_seq_length)
 
     def tokenize_texts(self, texts: Sequence[str]) -> TokenBatch:

@@ -66,6 +66,11 @@ def pairs_of(inputs: object) -> tuple[bool, list[tuple[str, str]]]:
     if isinstance(inputs, str | bytes | Mapping) or not isinstance(inputs, Iterable):
         found = f"{reprlib.repr(inputs)} ({type(inputs).__name__})"
         raise TypeError(f"expected a pair of texts or an iterable of pairs, but got {found}")
+    if hasattr(inputs, "columns") or hasattr(inputs, "column_names"):
+        kind = type(inputs).__name__
+        raise TypeError(
+            f"expected pairs, but got a whole table ({kind}); give two columns, such as zip(t['a'], t['b'])"
+        )
     given = list(inputs)
     is_single = bool(given) and isinstance(given[0], str)
     pairs = []

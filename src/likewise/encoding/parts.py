@@ -19,10 +19,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from likewise.encoding.job_record import is_begun
+from likewise.encoding.report import Counts, Tally
 from likewise.encoding.streams import windows
 from likewise.encoding.text_files import PlacedText
 from likewise.files import alone, whole_file
 from likewise.quantize import BINARY, SCALAR, Precision, quantization_ranges, quantize_embeddings
+from likewise.tokens import LoneSurrogate, TooLong
 from likewise.vector_files import join_vectors, read_vectors, write_vectors
 
 TEXTS_PER_PART = 16_384  # as many as a window of a stream: 25 MB of 384 dimensions
@@ -41,6 +43,7 @@ class Part:
     texts: int
     dimension: int
     crc32: int
+    told: Counts  # what the model did not read of them
 
 
 def parts_folder(output: Path) -> Path:
@@ -56,11 +59,13 @@ def encode_in_parts(
     encode: Callable[[list[str]], NDArray[np.generic]],
     passed: Callable[[Sequence[PlacedText]], None] = lambda _: None,
     precision: Precision = "float32",
+    tally: Tally | None = None,
 ) -> tuple[int, int]:
     """Write the vectors of ``texts`` to ``output``, and go on where the same ``job`` was interrupted: (texts, dim).
 
     ``job`` is all that decides the result. One part's texts and vectors are in memory at a time. ``passed`` is told of
-    the texts that need not be encoded again. Until the end ``output`` stays what it was. The parts hold what ``encode``
+    the texts that need not be encoded again; what was cut of them is added to ``tally``, to which ``encode`` adds what
+    it cuts. Until the end ``output`` stays what it was. The parts hold what ``encode``
     gives; in another ``precision`` than float32, the output has it, with the ranges of all vectors.
 
     Raises:
@@ -74,7 +79,7 @@ def encode_in_parts(
     folder.mkdir(parents=True, exist_ok=True)
     with alone(folder / LOCK, f"another process is at work in {folder}; wait until it has ended, or stop it"):
         _begin(folder, {"texts_per_part": TEXTS_PER_PART, "precision": precision, **job})
-        parts = _make_parts(folder, output.suffix.lower(), texts, encode, passed)
+        parts = _make_parts(folder, output.suffix.lower(), texts, encode, passed, tally or Tally())
         joined = folder / f"joined{output.suffix.lower()}"
         try:
             paths = [folder / part.name for part in parts]
@@ -95,6 +100,7 @@ def _make_parts(
     texts: Iterable[PlacedText],
     encode: Callable[[list[str]], NDArray[np.generic]],
     passed: Callable[[Sequence[PlacedText]], None],
+    tally: Tally,
 ) -> list[Part]:
     """Make the parts that are not there yet; all of them, in order."""
     before = _whole_parts(folder)
@@ -104,9 +110,14 @@ def _make_parts(
         name = f"{number:06d}{suffix}"
         part = before.get(name)
         if part is None or part.texts != len(placed):  # one before an error in the texts was not full
-            vectors = encode([text.text for text in placed])
+            earlier = tally.counts
             try:
-                part = _write_part(folder / name, vectors, placed)
+                vectors = encode([text.text for text in placed])
+            except (LoneSurrogate, TooLong) as error:
+                text = placed[error.position]
+                raise ValueError(f"{text.source}, line {text.line}: the text {error.reason}") from error
+            try:
+                part = _write_part(folder / name, vectors, placed, tally.counts - earlier)
                 with (folder / JOURNAL).open("a", encoding="utf-8") as journal:
                     journal.write(json.dumps(asdict(part)) + "\n")
             except OSError as error:
@@ -114,6 +125,7 @@ def _make_parts(
                 raise _trouble(error, folder, f"the vectors of the first {done:,} texts are kept") from error
         else:
             passed(placed)
+            tally.counts += part.told
         parts.append(part)
     return parts
 
@@ -138,8 +150,10 @@ def _quantized(parts: Sequence[Path], precision: Precision) -> list[Path]:
 
 def _begin(folder: Path, job: Mapping[str, Any]) -> None:
     """Write the record, or find that it is this job's; take away what an interruption left half done."""
-    # Without a record the parts are those of a job that was killed while it removed them.
-    _remove(folder, (UNFINISHED,) if (folder / RECORD).exists() else OURS)
+    # Without a record the parts are those of a job that was killed while it removed them; a record binds nobody
+    # while there is no part.
+    goes_on = (folder / RECORD).exists() and (folder / JOURNAL).exists() and (folder / JOURNAL).stat().st_size
+    _remove(folder, (UNFINISHED,) if goes_on else OURS)
     is_begun(folder / RECORD, job)
 
 
@@ -149,8 +163,9 @@ def _whole_parts(folder: Path) -> dict[str, Part]:
     with suppress(FileNotFoundError):
         for line in (folder / JOURNAL).read_text(encoding="utf-8", errors="replace").splitlines():
             try:
-                part = Part(**json.loads(line))
-            except (ValueError, TypeError):
+                values = json.loads(line)
+                part = Part(**values | {"told": Counts(**values["told"])})
+            except (ValueError, TypeError, KeyError):
                 continue  # a line that was being written
             path = folder / part.name
             if path.is_file() and _checksum(path) == part.crc32:
@@ -164,13 +179,13 @@ def _write_journal(folder: Path, parts: Iterable[Part]) -> None:
         temporary.write_text("".join(json.dumps(asdict(part)) + "\n" for part in parts), encoding="utf-8")
 
 
-def _write_part(path: Path, vectors: NDArray[np.generic], placed: Sequence[PlacedText]) -> Part:
+def _write_part(path: Path, vectors: NDArray[np.generic], placed: Sequence[PlacedText], told: Counts) -> Part:
     columns: dict[str, Sequence[object]] = {
         "source": [text.source for text in placed],
         "line": [text.line for text in placed],
     }
     write_vectors(path, vectors, columns)
-    return Part(path.name, len(vectors), vectors.shape[1], _checksum(path))
+    return Part(path.name, len(vectors), vectors.shape[1], _checksum(path), told)
 
 
 def _checksum(path: Path) -> int:

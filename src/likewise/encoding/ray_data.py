@@ -114,6 +114,7 @@ def encode_folder(
         import pyarrow  # noqa: F401
         import ray.data  # noqa: F401
     given, made = ParquetFolder.at(source), ParquetFolder.at(output)
+    check_apart(given, made)
     partitions, digest = plan(given, column)
     _begin(made, {"rows_per_partition": ROWS_PER_PARTITION, **job, "input": digest})
     with ThreadPoolExecutor(FOOTERS_AT_ONCE) as threads:
@@ -127,6 +128,12 @@ def encode_folder(
             for rows in _on_ray(missing, given, made, load, cluster):
                 bar.advance(rows, rows)
     return total, len(partitions)
+
+
+def check_apart(source: ParquetFolder, output: ParquetFolder) -> None:
+    """Raise ValueError where ``output`` lies in ``source``: the next time its files would be read as texts."""
+    if f"{output.address}/".startswith(f"{source.address.rstrip('/')}/"):
+        raise ValueError(f"{output.path} lies in {source.path}, where its files would be read too; name another folder")
 
 
 def plan(source: ParquetFolder, column: str | None) -> tuple[list[Partition], dict[str, Any]]:

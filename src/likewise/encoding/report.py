@@ -45,22 +45,46 @@ class EncodingReport:
         return str(Tally(self))
 
 
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What was cut off some texts of at most ``limit`` tokens."""
+
+    limit: float = math.inf
+    texts: int = 0
+    cut: int = 0  # of the texts
+    tokens: int = 0
+    lost: int = 0  # of the tokens
+
+    def __add__(self, other: Counts) -> Counts:
+        return Counts(
+            min(self.limit, other.limit), *(a + b for a, b in zip(self._numbers, other._numbers, strict=True))
+        )
+
+    def __sub__(self, other: Counts) -> Counts:
+        return Counts(self.limit, *(a - b for a, b in zip(self._numbers, other._numbers, strict=True)))
+
+    @property
+    def _numbers(self) -> tuple[int, int, int, int]:
+        return self.texts, self.cut, self.tokens, self.lost
+
+
 class Tally:
     """What was cut off, counted over the reports of many calls."""
 
     def __init__(self, report: EncodingReport | None = None):
-        self.max_seq_length = math.inf
-        self.texts = self.cut = self.tokens = self.lost = 0
+        self.counts = Counts()
         if report is not None:
             self.add(report)
 
+    @property
+    def cut(self) -> int:
+        """How many texts lost tokens."""
+        return self.counts.cut
+
     def add(self, report: EncodingReport) -> None:
         """Count the texts of ``report`` too."""
-        self.max_seq_length = report.max_seq_length
-        self.texts += len(report.tokens)
-        self.cut += len(report.cut)
-        self.tokens += int(report.tokens.sum(dtype=np.int64))
-        self.lost += int(report.lost.sum(dtype=np.int64))
+        tokens, lost = (int(numbers.sum(dtype=np.int64)) for numbers in (report.tokens, report.lost))
+        self.counts += Counts(report.max_seq_length, len(report.tokens), len(report.cut), tokens, lost)
 
     def of(self, encode: Callable[..., tuple[Any, EncodingReport]]) -> Callable[..., Any]:
         """``encode``, which can give a report, as a function that gives vectors alone; all reports are counted."""
@@ -73,10 +97,11 @@ class Tally:
         return counted
 
     def __str__(self) -> str:
-        share = self.lost / max(1, self.tokens)
+        counts = self.counts
+        share = counts.lost / max(1, counts.tokens)
         return (
-            f"{self.cut:,} of {self.texts:,} texts have more than {self.max_seq_length:,} tokens and were cut; "
-            f"{self.lost:,} tokens, {share:.1%}, were lost"
+            f"{counts.cut:,} of {counts.texts:,} texts have more than {counts.limit:,} tokens and were cut; "
+            f"{counts.lost:,} tokens, {share:.1%}, were lost"
         )
 
 

@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from likewise.similarity import is_tensor
 from likewise.tokens import LoneSurrogate, NoText, TooLong
 
 Item = TypeVar("Item")
@@ -58,4 +59,4 @@ def _rows(encode: Callable[[list[Any]], Any], texts: list[Any], start: int) -> I
         raise error.at(start + error.position) from None
     for vector in vectors:
         # A view would keep the whole window in memory for as long as somebody keeps one vector.
-        yield vector.copy() if isinstance(vector, np.ndarray) else vector
+        yield vector.copy() if isinstance(vector, np.ndarray) else vector.clone() if is_tensor(vector) else vector

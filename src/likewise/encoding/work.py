@@ -90,10 +90,21 @@ def _cached(
     """For what ``cache`` has, neither an engine nor a tokenizer is needed."""
     chain = model.live.routes.chains[work.route]
     is_whole = work.long_texts == "chunk"
-    scope = repr((model.fingerprint, model.live.rounding(work.route), work.route, work.prompt or "", is_whole))
+    decisive: tuple[object, ...] = (
+        model.fingerprint,
+        model.live.rounding(work.route),
+        work.route,
+        work.prompt or "",
+        is_whole,
+    )
+    if work.deterministic and not model.live.is_deterministic(work.route):
+        decisive = (*decisive, "deterministic")
+    scope = repr(decisive)
+    # What is too long is told below, by its place among all texts.
+    quietly = replace(work.quietly, long_texts="chunk" if is_whole else "truncate")
 
     def missing(some: Sequence[str]) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
-        vectors, report = compute(some, work.quietly)
+        vectors, report = compute(some, quietly)
         return vectors, report.tokens
 
     vectors, tokens = cache.vectors(scope, texts, chain.dimension, missing, work.batching.shows_progress)

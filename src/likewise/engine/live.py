@@ -79,6 +79,12 @@ class LiveModel:
                 return chosen_dtype(self.dtype, self.device or default_device())
             return self.engine(route).dtype  # there already, or it tells why it cannot be made
 
+    def is_deterministic(self, route: str) -> bool:
+        """Whether any engine of ``route`` gives a text the same bits in any batch; told without making one."""
+        with self._lock:
+            chain = self.routes.chains[route]
+            return self._network is None and (self._is_static(chain) or self._reason_against_native(chain) is None)
+
     @property
     def network(self) -> SentenceNetwork | RoutedNetwork:
         """The model as a torch module, in float32; from then on it is the model."""

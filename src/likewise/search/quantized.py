@@ -74,7 +74,9 @@ def semantic_search_faiss(
     with extra("faiss", "semantic_search_faiss"):
         import faiss
 
-    _check_corpus(corpus_embeddings, corpus_index, corpus_precision, ("float32", "uint8", "ubinary"))
+    _check_corpus(
+        corpus_embeddings, corpus_index, corpus_precision, ("float32", "uint8", "ubinary"), top_k, rescore_multiplier
+    )
     if corpus_embeddings is not None:
         width = corpus_embeddings.shape[1]
         if corpus_precision == "ubinary":
@@ -120,7 +122,14 @@ def semantic_search_usearch(
     with extra("usearch", "semantic_search_usearch"):
         from usearch.index import Index
 
-    _check_corpus(corpus_embeddings, corpus_index, corpus_precision, ("float32", "int8", "binary", "ubinary"))
+    _check_corpus(
+        corpus_embeddings,
+        corpus_index,
+        corpus_precision,
+        ("float32", "int8", "binary", "ubinary"),
+        top_k,
+        rescore_multiplier,
+    )
     if corpus_embeddings is not None:
         width = corpus_embeddings.shape[1]
         if corpus_precision in BINARY:
@@ -145,7 +154,11 @@ def semantic_search_usearch(
     return _answer(scores, rows, there, start, corpus_index, output_index)
 
 
-def _check_corpus(embeddings: Any, index: Any, precision: str, known: Sequence[str]) -> None:
+def _check_corpus(
+    embeddings: Any, index: Any, precision: str, known: Sequence[str], top_k: int, rescore_multiplier: int
+) -> None:
+    if top_k < 1 or rescore_multiplier < 1:
+        raise ValueError(f"top_k and rescore_multiplier must be at least 1, not {top_k} and {rescore_multiplier}")
     if (embeddings is None) == (index is None):
         raise ValueError("give either corpus_embeddings or corpus_index, not both and not neither")
     if precision not in known:
