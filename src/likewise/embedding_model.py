@@ -151,7 +151,8 @@ class EmbeddingModel(Model):
         given = self._given(inputs, task, prompt, prompt_name)
         batching = self._batching(token_budget, batch_size, show_progress_bar)
         work = Work(given.route, given.prompt, batching, of_tokens, deterministic, long_texts)
-        with self._workers(pool, device) if in_processes else nullcontext() as workers:
+        needs_workers = in_processes and (pool is not None or given.texts)  # none is started for nothing
+        with self._workers(pool, device) if needs_workers else nullcontext() as workers:
             computed, report = computer(self, workers, chunk_size, cache)(given.texts, work)
         if not return_report:
             _tell(Tally(report))
@@ -196,13 +197,17 @@ class EmbeddingModel(Model):
         self.encode([], **arguments)  # what is wrong with the arguments is said here, not at the first vector
 
         items = each_of(inputs)
+        devices = arguments.get("device")
+        has_devices = isinstance(devices, list | tuple) and arguments.get("pool") is None
 
         def encoded() -> Generator[Any, None, None]:
             tally = Tally()
-            try:
-                yield from stream(tally.of(partial(self.encode, **arguments)), items, window)
-            finally:
-                _tell(tally)
+            with self._workers(None, devices) if has_devices else nullcontext() as workers:
+                of_all = {"device": None, "pool": workers} if has_devices else {}  # one pool for all windows
+                try:
+                    yield from stream(tally.of(partial(self.encode, **arguments | of_all)), items, window)
+                finally:
+                    _tell(tally)
 
         return encoded()
 

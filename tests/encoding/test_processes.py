@@ -170,6 +170,27 @@ def test_a_list_of_devices_is_a_pool_for_one_call(model: SentenceTransformer, po
         model.start_multi_process_pool("cpu")
 
 
+def test_a_stream_starts_one_pool_and_no_texts_start_none(
+    model: SentenceTransformer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started = []
+    start = SentenceTransformer.start_multi_process_pool
+
+    def counted(self: SentenceTransformer, devices: Any = None) -> ProcessPool:
+        started.append(start(self, devices))
+        return started[-1]
+
+    monkeypatch.setattr(SentenceTransformer, "start_multi_process_pool", counted)
+    assert model.encode([], device=["cpu"]).shape == (0,)
+    assert not started
+    texts = ["tea", "rain", "water"]
+    found = list(model.encode_stream(texts, device=["cpu"], window=1))
+    np.testing.assert_array_equal(found, model.encode(texts))
+    assert len(started) == 1
+    with pytest.raises(ValueError, match="stopped"):
+        model.encode(texts, pool=started[0])
+
+
 def test_several_threads_may_use_one_pool(model: SentenceTransformer, pool: ProcessPool) -> None:
     parts = [TEXTS[start:] for start in range(0, 40, 5)]
     with ThreadPoolExecutor(8) as threads:
