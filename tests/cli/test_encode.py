@@ -455,3 +455,14 @@ def test_a_text_that_is_too_long_is_told_by_its_line(run: Run, monkeypatch: pyte
     finished = run("encode", "notes.txt", "-o", "vectors.npy", "--long-texts", "error")
     assert finished.code == 1
     assert "likewise: notes.txt, line 3: the text has 402 tokens, and the model reads 256; cut it, or " in finished.err
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize(("precision", "code"), [("int8", 2), ("uint8", 2), ("binary", 0)])
+def test_one_text_has_no_ranges(run: Run, models: list[WordCounts], precision: str, code: int) -> None:
+    Path("one.txt").write_text("tea")
+    finished = run("encode", "one.txt", "-o", "vectors.npy", "--precision", precision)
+    assert finished.code == code
+    assert ("one text has no ranges" in finished.err) == bool(code)
+    assert len(models) == (0 if code else 1)
+    assert not Path("vectors.npy.parts").exists()

@@ -91,7 +91,7 @@ def encode(
     Example: likewise encode reviews.csv --column review -o vectors.parquet
     """
     from likewise.encoding.embed import LONG_TEXTS
-    from likewise.quantize import check_precision
+    from likewise.quantize import SCALAR, check_precision
     from likewise.vector_files import check_vector_suffix
 
     arguments = {
@@ -124,6 +124,9 @@ def encode(
         check_precision(precision)
     _check_writable(path)
     with _counted(files, column, path.parent) as found:
+        if precision in SCALAR and sum(file.texts for file in found) < 2:
+            advice = "one text has no ranges to divide; leave it out, or give more texts"
+            raise typer.BadParameter(advice, param_hint="--precision")
         # Here: neither --help nor a mistake must wait for torch.
         from likewise import EmbeddingCache, SentenceTransformer
 
