@@ -334,13 +334,18 @@ def each_of(inputs: object) -> Iterator[object]:
     return (item.as_py() for item in items) if hasattr(inputs, "to_pylist") else items
 
 
+def is_table(inputs: object) -> bool:
+    """Whether ``inputs`` have columns, as data frames, Arrow tables and data sets do: iterating gives no texts."""
+    return hasattr(inputs, "columns") or hasattr(inputs, "column_names")
+
+
 def check_iterable(inputs: object) -> None:
     """Check that ``inputs`` can be iterated over as texts.
 
     Raises:
         TypeError: They cannot.
     """
-    if hasattr(inputs, "columns") or hasattr(inputs, "column_names"):
+    if is_table(inputs):
         kind = type(inputs).__name__
         raise TypeError(
             f"expected texts, but got a whole table ({kind}); give one of its columns, such as table['text']"

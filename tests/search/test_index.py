@@ -464,13 +464,19 @@ def test_one_partition_is_a_part_of_the_answer_and_the_recall_says_so(
     assert hits / total == pytest.approx(facts.recall, abs=0.15)
 
 
-def test_a_condition_that_leaves_few_rows_finds_them_wherever_they_are(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def in_one_partition(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, passages: int) -> Index:
+    """An approximate index, of whose partitions a search looks into one."""
     monkeypatch.setattr(nearest, "APPROXIMATE_FROM", 600)
     monkeypatch.setattr(nearest, "PROBES", (1,))
     index = Index.create(tmp_path / "my.index", WordHashes())
-    index.add(Passage(f"text {number} of {number * 7919 % 1009}", "a.txt", number, "") for number in range(800))
+    index.add(Passage(f"text {number} of {number * 7919 % 1009}", "a.txt", number, "") for number in range(passages))
+    return index
+
+
+def test_a_condition_that_leaves_few_rows_finds_them_wherever_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index = in_one_partition(tmp_path, monkeypatch, 800)
     found = index.search("text 3 of 9", 5, where="line % 100 = 7")
     assert len(found) == 5
     assert sorted(found, key=lambda hit: -hit.score) == found
@@ -480,10 +486,7 @@ def test_a_condition_that_leaves_few_rows_finds_them_wherever_they_are(
 def test_all_passages_are_found_where_more_are_asked_for_than_a_partition_has(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(nearest, "APPROXIMATE_FROM", 600)
-    monkeypatch.setattr(nearest, "PROBES", (1,))
-    index = Index.create(tmp_path / "my.index", WordHashes())
-    index.add(Passage(f"text {number} of {number * 7919 % 1009}", "a.txt", number, "") for number in range(700))
+    index = in_one_partition(tmp_path, monkeypatch, 700)
     assert index.info().approximation is not None
     assert len({hit.line for hit in index.search("text 3", 690)}) == 690
 

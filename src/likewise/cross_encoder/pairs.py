@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from likewise.tokens import TokenBatch, TokenizerError, offsets_of, tokenizer_errors
+from likewise.tokens import TokenBatch, TokenizerError, is_table, offsets_of, tokenizer_errors
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -66,7 +66,7 @@ def pairs_of(inputs: object) -> tuple[bool, list[tuple[str, str]]]:
     if isinstance(inputs, str | bytes | Mapping) or not isinstance(inputs, Iterable):
         found = f"{reprlib.repr(inputs)} ({type(inputs).__name__})"
         raise TypeError(f"expected a pair of texts or an iterable of pairs, but got {found}")
-    if hasattr(inputs, "columns") or hasattr(inputs, "column_names"):
+    if is_table(inputs):
         kind = type(inputs).__name__
         raise TypeError(
             f"expected pairs, but got a whole table ({kind}); give two columns, such as zip(t['a'], t['b'])"

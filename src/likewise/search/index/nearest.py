@@ -130,7 +130,7 @@ class Snapshot:
 def contenders(query: NDArray[np.float32], vectors: NDArray[np.float32], k: int, longest: float) -> NDArray[np.int64]:
     """The rows of ``vectors`` (n, dim), none longer than ``longest``, that can have one of the ``k`` largest products.
 
-    For one query a plain product with ``query`` (dim,) is ten times as fast as top_k, which looks at each vector again.
+    For one query a plain product with ``query`` (dim,) is five times as fast as top_k, which measures each vector.
     Its rounding is allowed for, as top_k does it (Higham 2002, section 3.1), and top_k then scores what is left; where
     the cosine counts, the vectors of an index are unit vectors.
     """
