@@ -306,4 +306,6 @@ def _unindexed(table: Any) -> bool:
 
 
 def _reason(error: Exception) -> str:
-    return (str(error) or type(error).__name__).split(", /")[0].splitlines()[0]  # without the place in LanceDB's source
+    # The first line, and a condition in brackets as one; without the place in LanceDB's source.
+    told = (str(error) or type(error).__name__).replace("(\n", "(").replace("\n)", ")")
+    return told.split(", /")[0].splitlines()[0]
